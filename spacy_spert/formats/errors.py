@@ -1,0 +1,60 @@
+"""Messages of the readers and writers of foreign formats. What is wrong and what to do; the place is put before it."""
+
+
+class Errors:
+    F001 = "Not valid JSON: {error}"
+    F002 = "Expected {where} to be {expected}, got: {value}"
+    F003 = "'{key}' is missing from {where}"
+    F004 = "No records. The file is empty, or in another format than '--from' says."
+    F005 = "Exactly one of 'text' and 'tokens' is needed, got {n}: offsets count in characters or in tokens."
+    F006 = "Token {index} is {value}, but a token is a string that is not empty."
+    F007 = "'spaces' has {n} values for {tokens} tokens."
+    F008 = (
+        "Token {index} ({start}-{end}) doesn't follow the token before it: tokens cover the text in order, "
+        "with at most one blank after each."
+    )
+    F009 = "Sentence start {start} is not the start of a token."
+    F010 = "{what} has no label."
+    F011 = "{what} lies outside the {n} {unit} of the document, or is empty. The end is exclusive and above the start."
+    F012 = (
+        "{what} is not on token boundaries ({text}). Correct the offsets, or give the tokens with the record "
+        "('tokens' or 'token_offsets')."
+    )
+    F013 = "{what} covers the same tokens as entity {other}, which has the label '{label}'. A span has one label."
+    F014 = "{what}: its {side} is no entity of this record."
+    F015 = "{what} relates an entity to itself. Head and tail must differ."
+    F016 = "{what}: its {side} could not be kept."
+    F017 = "{what}: the id is given to another entity already."
+    F018 = "{what}: its label is not in the types file. It has: {labels}"
+    F019 = "{what} has the text {text} here, but the file says {expected}. Do the offsets belong to this text?"
+    F020 = "{what} consists of several parts; a span is one stretch of text."
+    F021 = "'meta' can't be stored: {error}"
+    F022 = "There is no document to write."
+    F023 = "{output} is the input as well. Choose another name for the output."
+    F024 = "{output} is a folder. Give the name of a file."
+    F025 = "Give either a format to read (--from) or a format to write (--to). Formats are: {formats}"
+    F026 = "Unknown format '{value}'. Choose one of: {formats}"
+    F027 = "{output} must end in '.spacy', or spaCy's corpus reader doesn't find it."
+    F028 = "Option '{option}' belongs to the format '{format}'."
+    F029 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
+    F030 = "Line {line}: {error}"
+
+
+class Reasons:
+    """What the counts of lost and passed-over things are called, for users and for tests."""
+
+    BROKEN = "record: broken, skipped"
+    NO_LABEL = "{kind}: no label"
+    OUTSIDE = "entity: outside the text or empty"
+    MISALIGNED = "entity: not on token boundaries"
+    CONFLICT = "entity: second label on the same tokens"
+    SAME_ID = "entity: id used twice"
+    DISCONTINUOUS = "entity: discontinuous"
+    OTHER_TEXT = "entity: text differs from the file's"
+    NO_ENTITY = "relation: head or tail is no entity"
+    AMBIGUOUS = "relation: head or tail fits several entities"
+    SELF = "relation: head and tail are the same"
+    ENTITY_LOST = "relation: its entity was not kept"
+    MERGED = "{kind}: given twice, merged"
+    TRIMMED = "entity: blanks at its ends cut off"
+    FIELD = "{kind}: field '{key}' not kept"

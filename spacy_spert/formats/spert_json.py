@@ -1,0 +1,144 @@
+"""The JSON of the original SpERT: one list of sentences, each
+
+    {"tokens": ["Ann", "lives", "in", "Bonn"], "entities": [{"type": "PER", "start": 0, "end": 1}, {"type": "LOC",
+    "start": 3, "end": 4}], "relations": [{"type": "LIVES_IN", "head": 0, "tail": 1}], "orig_id": 7}
+
+- Offsets count in tokens, ends are exclusive, `head` and `tail` are indices into `entities`.
+- `orig_id` is optional. It goes to `doc.user_data["meta"]`, as does an object `meta`.
+- `types.json`, beside it, lists the labels under "entities" and "relations", each relation with a flag "symmetric". The
+  flag belongs into the component's setting `symmetric_labels`.
+- Written where they are needed to lose nothing, and read (the original ignores them): `spaces` (whether a blank follows
+  each token), `sent_starts`, `meta`, and `score` of an entity or a relation.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ._build import (
+    Gold,
+    Losses,
+    defaults,
+    doc_from_tokens,
+    expect,
+    mark_sentences,
+    note_fields,
+    parse_json,
+    read_json_list,
+    take,
+)
+from .errors import Errors
+from .jsonl import add_annotations, annotations, meta_of, sentence_starts, write_records
+
+FIELDS = ("tokens", "spaces", "sent_starts", "entities", "relations", "orig_id", "meta")
+
+
+class Types(NamedTuple):
+    """The labels in a types.json.
+
+    entities (List[str]): Entity labels.
+    relations (List[str]): Relation labels.
+    symmetric (List[str]): The relation labels that have no direction.
+    """
+
+    entities: List[str]
+    relations: List[str]
+    symmetric: List[str]
+
+
+def read_types(path: Union[str, Path]) -> Types:
+    """Read a types.json.
+
+    path (Union[str, Path]): The file.
+    RETURNS (Types): Its labels.
+    RAISES (ValueError): If it has another form.
+    """
+    try:
+        value = expect(parse_json(Path(path).read_bytes()), dict, "the file")
+        entities, relations = take(value, "entities", dict), take(value, "relations", dict)
+        for label, entry in relations.items():
+            expect(entry, dict, f"relation '{label}'")
+        symmetric = [label for label, entry in relations.items() if entry.get("symmetric")]
+    except ValueError as err:
+        raise ValueError(f"{path}: {err}") from err
+    return Types(list(entities), list(relations), symmetric)
+
+
+def read_spert_json(
+    path: Union[str, Path],
+    nlp: Optional[Language] = None,
+    losses: Optional[Losses] = None,
+    types: Union[str, Path, None] = None,
+) -> Iterator[Doc]:
+    """Read SpERT's JSON.
+
+    path (Union[str, Path]): The file.
+    nlp (Optional[Language]): The vocabulary. Blank English by default.
+    losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    types (Union[str, Path, None]): A types.json. Records with a label that is not in it are broken.
+    YIELDS (Doc): The documents.
+    """
+    nlp, losses = defaults(nlp, losses)
+    labels = None if types is None else read_types(types)
+
+    def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
+        note_fields(record, FIELDS, "record", losses)
+        doc = doc_from_tokens(nlp, take(record, "tokens", list), record.get("spaces"))
+        if record.get("sent_starts") is not None:
+            starts = take(record, "sent_starts", list)
+            for start in starts:
+                if not 0 <= expect(start, int, "a value of 'sent_starts'") < len(doc):
+                    raise ValueError(Errors.F009.format(start=start))
+            mark_sentences(doc, set(starts))
+        gold = Gold(doc, losses, place, exact=True)
+        add_annotations(gold, record, "type")
+        if labels is not None:
+            _check_labels(gold, labels)
+        meta = {**take(record, "meta", dict)} if record.get("meta") is not None else {}
+        if "orig_id" in record:
+            meta["orig_id"] = record["orig_id"]
+        yield gold.finish(meta if meta or "meta" in record else None)
+
+    return read_json_list(path, build, losses)
+
+
+def write_spert_json(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
+    """Write SpERT's JSON. Reading it gives the same documents again.
+
+    docs (Iterable[Doc]): The documents.
+    path (Union[str, Path]): The file.
+    losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
+    RAISES (ValueError): If there are no documents.
+    """
+    return write_records(docs, _to_record, path, losses, "[", ",\n", "]\n")
+
+
+def _to_record(gold: Gold) -> Dict[str, Any]:
+    doc = gold.doc
+    record: Dict[str, Any] = {"tokens": [token.text for token in doc]}
+    if not doc.has_unknown_spaces:
+        record["spaces"] = [bool(token.whitespace_) for token in doc]
+    record.update(sentence_starts(doc), **annotations(gold, "type"))
+    meta = meta_of(doc)
+    if meta is not None:
+        rest = {key: value for key, value in meta.items() if key != "orig_id"}
+        if "orig_id" in meta:
+            record["orig_id"] = meta["orig_id"]
+        if rest or "orig_id" not in meta:
+            record["meta"] = rest
+    return record
+
+
+def _check_labels(gold: Gold, types: Types) -> None:
+    for i, span in enumerate(gold.spans):
+        if span.label_ not in types.entities:
+            what = f"Entity {i} ({span.start}-{span.end}, '{span.label_}')"
+            raise ValueError(Errors.F018.format(what=what, labels=types.entities))
+    for head, tail, label, _ in gold.rows:
+        if label not in types.relations:
+            what = f"Relation {head} -> {tail} ('{label}')"
+            raise ValueError(Errors.F018.format(what=what, labels=types.relations))

@@ -1,0 +1,450 @@
+"""The network above the encoder: pooling, span classifier, relation classifier. Knows torch, not spaCy.
+
+Everything reads one flat array of wordpiece embeddings without padding. Nothing has the size spans x tokens x width: the
+maximum over any stretch of wordpieces is two look-ups in a table of maxima over power-of-two lengths, and in prediction a
+linear layer over a concatenation is taken apart, so that the terms of a sentence, a width, a head or a tail are computed
+once and only added for each candidate.
+"""
+
+from dataclasses import dataclass
+from typing import Iterator, List, Literal, NamedTuple, Optional, Tuple, Union
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from ..candidates import Floats, Ints, Samples, Scores, Search, best_spans, both_orders, pairs_within
+
+ContextT = Literal["localized", "sentence", "cls"]
+PoolingT = Literal["max", "mean", "sum"]
+
+# Sentences are predicted in chunks of about this many tokens, pairs in chunks of about this many numbers.
+CHUNK_TOKENS = 1024
+CHUNK_NUMBERS = 2**20
+
+
+@dataclass
+class Layout:
+    """Where the wordpieces of tokens, and the tokens of sentences, lie in the flat arrays. Index arrays only.
+
+    rows (Ints): For each wordpiece, token by token, its row in the embeddings, shape (n_pieces,).
+    offsets (Ints): Token t owns the wordpieces offsets[t] to offsets[t + 1], shape (n_tokens + 1,).
+    sentences (Ints): Sentence s holds the tokens sentences[s] to sentences[s + 1], shape (n_sentences + 1,).
+    cls_rows (Optional[Ints]): Rows of the special tokens that stand for a sentence, shape (n_cls,). None if the encoder
+        has none; a sentence is then represented by the maximum over its wordpieces.
+    cls_sentences (Optional[Ints]): The sentence of each of cls_rows, ascending, shape (n_cls,).
+    """
+
+    rows: Ints
+    offsets: Ints
+    sentences: Ints
+    cls_rows: Optional[Ints] = None
+    cls_sentences: Optional[Ints] = None
+
+    def sentence_of(self, tokens: Ints) -> Ints:
+        """The sentence of each token.
+
+        tokens (Ints): Flat token indices, any shape.
+        RETURNS (Ints): Indices of sentences, same shape.
+        """
+        return numpy.searchsorted(self.sentences, tokens, side="right") - 1
+
+    def covered(self, spans: Ints) -> "numpy.ndarray":
+        """Which spans have at least one wordpiece. Blanks and what the encoder's window cut off have none.
+
+        spans (Ints): Flat token boundaries, shape (n_spans, 2).
+        RETURNS (Bools): Shape (n_spans,).
+        """
+        return self.offsets[spans[:, 0]] < self.offsets[spans[:, 1]]
+
+
+class Encoded(NamedTuple):
+    """Embeddings of some whole sentences, with the indices that belong to them.
+
+    pieces (Tensor): Wordpiece embeddings in the order of the tokens, shape (n_pieces, width).
+    contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
+    offsets (Ints): As in Layout, counted from the first wordpiece of these sentences.
+    sentences (Ints): As in Layout, counted from the first token of these sentences.
+    """
+
+    pieces: Tensor
+    contexts: Tensor
+    offsets: Ints
+    sentences: Ints
+
+
+class SpertHead(nn.Module):
+    """Span and relation classifier (sections 3.1 and 3.2 of the paper).
+
+    width (int): Width of the embeddings.
+    n_entity_labels (int): Number of entity labels, without "none".
+    n_relation_labels (int): Number of relation labels. With 0 only entities are predicted.
+    max_span_width (int): Longest candidate span in tokens.
+    width_embedding (int): Width of the learned embedding of a span's width.
+    dropout (float): Dropout on the input of both classifiers.
+    context (str): What stands between head and tail: the wordpieces between them ("localized"), those of the whole
+        sentence ("sentence"), or the special token of the sentence ("cls").
+    pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
+    """
+
+    def __init__(
+        self,
+        width: int,
+        n_entity_labels: int,
+        n_relation_labels: int,
+        max_span_width: int,
+        width_embedding: int = 25,
+        dropout: float = 0.1,
+        context: ContextT = "localized",
+        pooling: PoolingT = "max",
+    ):
+        super().__init__()
+        self.width = width
+        self.max_span_width = max_span_width
+        self.context = context
+        self.pooling = pooling
+        self.span_classifier = nn.Linear(2 * width + width_embedding, 1 + n_entity_labels)
+        self.relation_classifier = (
+            nn.Linear(3 * width + 2 * width_embedding, n_relation_labels) if n_relation_labels else None
+        )
+        # Row w - 1 belongs to spans of w tokens; given spans may be wider than all of them and share the last.
+        self.width_embedding = nn.Embedding(max_span_width, width_embedding)
+        self.dropout = nn.Dropout(dropout)
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    @property
+    def n_relation_labels(self) -> int:
+        return self.relation_classifier.out_features if self.relation_classifier is not None else 0
+
+    def forward(
+        self, states: List[Tensor], layout: Layout, candidates: Union[Samples, Search]
+    ) -> Union[Tuple[Tensor, Tensor], Scores]:
+        """Score the samples of a training batch, or find the entities and pairs of new text and score them.
+
+        states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
+        layout (Layout): Indices into the concatenation of states.
+        candidates (Union[Samples, Search]): What to score.
+        RETURNS: For Samples the logits of the spans (n_spans, 1 + n_entity_labels) and of the pairs
+            (n_pairs, n_relation_labels). For a Search the Scores.
+        """
+        embeddings = torch.cat(states) if len(states) > 1 else states[0]
+        if isinstance(candidates, Samples):
+            return self.score_samples(self.encode(embeddings, layout), candidates)
+        return self.search(embeddings, layout, candidates)
+
+    def encode(self, embeddings: Tensor, layout: Layout, first: int = 0, last: Optional[int] = None) -> Encoded:
+        """Gather the wordpieces and the context vectors of some sentences.
+
+        embeddings (Tensor): All embeddings, shape (n_rows, width).
+        layout (Layout): Indices into them.
+        first (int): First sentence.
+        last (Optional[int]): Sentence after the last; by default all.
+        RETURNS (Encoded): The sentences first to last.
+        """
+        last = len(layout.sentences) - 1 if last is None else last
+        sentences = layout.sentences[first : last + 1]
+        offsets = layout.offsets[sentences[0] : sentences[-1] + 1]
+        pieces = embeddings[self._index(layout.rows[offsets[0] : offsets[-1]])]
+        sentences = sentences - sentences[0]
+        offsets = offsets - offsets[0]
+        if layout.cls_rows is None or layout.cls_sentences is None:
+            contexts = self._max(pieces, offsets[sentences[:-1]], offsets[sentences[1:]])
+        else:
+            low, high = numpy.searchsorted(layout.cls_sentences, [first, last])
+            owners = layout.cls_sentences[low:high] - first
+            counts = numpy.bincount(owners, minlength=last - first)
+            contexts = embeddings[self._index(layout.cls_rows[low:high])]
+            if (counts != 1).any():
+                # A sentence that lies in several windows is represented by the mean of theirs.
+                weights = torch.from_numpy(1.0 / counts[owners].astype("float32")).to(contexts)
+                empty = contexts.new_zeros(last - first, self.width)
+                contexts = empty.index_add(0, self._index(owners), contexts * weights[:, None])
+        return Encoded(pieces, contexts, offsets, sentences)
+
+    def score_samples(self, encoded: Encoded, samples: Samples) -> Tuple[Tensor, Tensor]:
+        """Logits of given spans and pairs, with dropout while training.
+
+        encoded (Encoded): The sentences.
+        samples (Samples): Spans and pairs, in tokens of these sentences.
+        RETURNS (Tuple[Tensor, Tensor]): Logits of the spans, shape (n_spans, 1 + n_entity_labels), and of the pairs,
+            shape (n_pairs, n_relation_labels).
+        """
+        spans, pairs = samples.spans, samples.pairs
+        vectors = self.pool_spans(encoded, spans)
+        widths = self.width_embedding(self._width_index(spans))
+        owners = self._index(_sentence_of(encoded, spans))
+        span_inputs = torch.cat([encoded.contexts[owners], vectors, widths], dim=1)
+        span_logits = self.span_classifier(self.dropout(span_inputs))
+        if self.relation_classifier is None or not len(pairs):
+            return span_logits, span_logits.new_zeros(len(pairs), self.n_relation_labels)
+        head, tail = self._index(pairs[:, 0]), self._index(pairs[:, 1])
+        pair_inputs = [self.pool_contexts(encoded, spans, pairs), vectors[head], vectors[tail], widths[head], widths[tail]]
+        return span_logits, self.relation_classifier(self.dropout(torch.cat(pair_inputs, dim=1)))
+
+    def search(self, embeddings: Tensor, layout: Layout, search: Search) -> Scores:
+        """Classify all spans, keep the entities, and score the pairs of entities.
+
+        embeddings (Tensor): All embeddings, shape (n_rows, width).
+        layout (Layout): Indices into them.
+        search (Search): What to look at.
+        RETURNS (Scores): Entities, pairs, and their probabilities.
+        """
+        found = []
+        n_spans = 0
+        for first, last in _chunks(layout.sentences, CHUNK_TOKENS):
+            encoded = self.encode(embeddings, layout, first, last)
+            offset = layout.sentences[first]
+            if search.spans is None:
+                spans, labels, scores, dropped = self.find_entities(encoded, search.entities_per_token)
+            else:
+                low, high = numpy.searchsorted(search.spans[:, 0], layout.sentences[[first, last]])
+                spans = search.spans[low:high] - offset
+                labels = numpy.zeros(len(spans), dtype="int64")
+                scores = numpy.ones(len(spans), dtype="float32")
+                dropped = numpy.zeros(last - first, dtype="int64")
+            pairs = numpy.zeros((0, 2), dtype="int64")
+            if search.relations and self.relation_classifier is not None:
+                pairs = pairs_within(spans, _sentence_of(encoded, spans), search.max_distance)
+            pair_scores = self.score_pairs(encoded, spans, pairs)
+            found.append((spans + offset, labels, scores, both_orders(pairs) + n_spans, pair_scores, dropped))
+            n_spans += len(spans)
+        return Scores(*(numpy.concatenate(arrays) for arrays in zip(*found)))
+
+    def find_entities(self, encoded: Encoded, entities_per_token: float) -> Tuple[Ints, Ints, Floats, Ints]:
+        """Classify every span of up to max_span_width tokens and keep those whose most probable label is an entity.
+
+        encoded (Encoded): The sentences.
+        entities_per_token (float): Most entities of a sentence for each of its tokens; 0 for no limit.
+        RETURNS (Tuple[Ints, Ints, Floats, Ints]): Spans sorted by start, then end, their labels, the probabilities of
+            these labels, and the number of entities left out in each sentence.
+        """
+        starts, widths, probs = self.score_all_spans(encoded)
+        scores, labels = probs.max(dim=1)
+        kept = labels.nonzero()[:, 0].cpu().numpy()
+        starts = starts[kept]
+        spans = numpy.stack([starts, starts + widths[kept]], axis=1)
+        order = numpy.lexsort((spans[:, 1], spans[:, 0]))
+        spans, kept = spans[order], kept[order]
+        found_labels = labels.cpu().numpy()[kept]
+        found_scores = scores.cpu().numpy()[kept]
+        owners = _sentence_of(encoded, spans)
+        lengths = numpy.diff(encoded.sentences)
+        dropped = numpy.zeros(len(lengths), dtype="int64")
+        if entities_per_token:
+            best = best_spans(found_scores, owners, numpy.ceil(lengths * entities_per_token).astype("int64"))
+            dropped = numpy.bincount(owners[~best], minlength=len(lengths))
+            spans, found_labels, found_scores = spans[best], found_labels[best], found_scores[best]
+        return spans, found_labels, found_scores, dropped
+
+    def score_all_spans(self, encoded: Encoded) -> Tuple[Ints, Ints, Tensor]:
+        """Probabilities of all spans of up to max_span_width tokens that lie in one sentence and have a wordpiece.
+
+        encoded (Encoded): The sentences.
+        RETURNS (Tuple[Ints, Ints, Tensor]): First token and width of each span, and its probabilities, shape
+            (n_spans, 1 + n_entity_labels).
+        """
+        context_weight, span_weight, width_weight = self.span_classifier.weight.split(
+            [self.width, self.width, self.width_embedding.embedding_dim], dim=1
+        )
+        n_tokens = len(encoded.offsets) - 1
+        owners = _sentence_of(encoded, numpy.arange(n_tokens))
+        context_term = (encoded.contexts @ context_weight.T)[self._index(owners)]
+        width_term = self.width_embedding.weight @ width_weight.T + self.span_classifier.bias
+        room = encoded.sentences[owners + 1] - numpy.arange(n_tokens)
+        max_width = min(self.max_span_width, int(numpy.diff(encoded.sentences).max(initial=0)))
+        logits = context_term.new_zeros(max_width, n_tokens, self.span_classifier.out_features)
+        valid = numpy.zeros((max_width, n_tokens), dtype=bool)
+        for width, vectors in enumerate(self._windows(encoded, max_width), start=1):
+            n_starts = len(vectors)
+            logits[width - 1, :n_starts] = torch.addmm(
+                context_term[:n_starts] + width_term[width - 1], vectors, span_weight.T
+            )
+            covered = encoded.offsets[width:] > encoded.offsets[:n_starts]
+            valid[width - 1, :n_starts] = covered & (room[:n_starts] >= width)
+        widths, starts = valid.nonzero()
+        chosen = logits.view(-1, logits.shape[-1])[self._index(valid.reshape(-1).nonzero()[0])]
+        return starts, widths + 1, chosen.softmax(dim=1)
+
+    def score_pairs(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Floats:
+        """Probabilities of the relation labels, for both orders of each pair.
+
+        encoded (Encoded): The sentences.
+        spans (Ints): The entities, in tokens of these sentences, shape (n_spans, 2).
+        pairs (Ints): Indices into spans, shape (n_pairs, 2).
+        RETURNS (Floats): Shape (2 * n_pairs, n_relation_labels), in the order of `both_orders(pairs)`.
+        """
+        if self.relation_classifier is None or not len(pairs):
+            return numpy.zeros((2 * len(pairs), self.n_relation_labels), dtype="float32")
+        size = self.width_embedding.embedding_dim
+        context_weight, head_weight, tail_weight, head_width_weight, tail_width_weight = (
+            self.relation_classifier.weight.split([self.width, self.width, self.width, size, size], dim=1)
+        )
+        vectors = self.pool_spans(encoded, spans)
+        widths = self.width_embedding(self._width_index(spans))
+        head_term = vectors @ head_weight.T + widths @ head_width_weight.T + self.relation_classifier.bias
+        tail_term = vectors @ tail_weight.T + widths @ tail_width_weight.T
+        scores = numpy.empty((len(pairs), 2, self.n_relation_labels), dtype="float32")
+        step = max(1, CHUNK_NUMBERS // self.width)
+        table = self._context_table(encoded, spans, pairs)
+        for start in range(0, len(pairs), step):
+            chunk = pairs[start : start + step]
+            context_term = self.pool_contexts(encoded, spans, chunk, table) @ context_weight.T
+            first, second = self._index(chunk[:, 0]), self._index(chunk[:, 1])
+            terms = (head_term[first] + tail_term[second], head_term[second] + tail_term[first])
+            logits = context_term[:, None] + torch.stack(terms, dim=1)
+            scores[start : start + step] = logits.sigmoid().cpu().numpy()
+        return scores.reshape(2 * len(pairs), -1)
+
+    def pool_spans(self, encoded: Encoded, spans: Ints) -> Tensor:
+        """One vector for each span, from its wordpieces. Zeros for a span without wordpieces.
+
+        encoded (Encoded): The sentences.
+        spans (Ints): Token boundaries, shape (n_spans, 2).
+        RETURNS (Tensor): Shape (n_spans, width).
+        """
+        starts, ends = encoded.offsets[spans[:, 0]], encoded.offsets[spans[:, 1]]
+        if self.pooling == "max":
+            return self._max(encoded.pieces, starts, ends)
+        sums = _prefix_sums(encoded.pieces)
+        vectors = (sums[self._index(ends)] - sums[self._index(starts)]).to(encoded.pieces)
+        return vectors / self._counts(ends - starts) if self.pooling == "mean" else vectors
+
+    def pool_contexts(self, encoded: Encoded, spans: Ints, pairs: Ints, table: Optional["MaxTable"] = None) -> Tensor:
+        """The context of each pair: by default the maximum over the wordpieces strictly between its spans.
+
+        encoded (Encoded): The sentences.
+        spans (Ints): Token boundaries, shape (n_spans, 2).
+        pairs (Ints): Indices into spans, shape (n_pairs, 2).
+        table (Optional[MaxTable]): Maxima of the wordpieces, made here if it is missing.
+        RETURNS (Tensor): Shape (n_pairs, width). Zeros for adjacent or overlapping spans.
+        """
+        if self.context == "cls":
+            return encoded.contexts[self._index(_sentence_of(encoded, spans)[pairs[:, 0]])]
+        if table is None:
+            table = self._context_table(encoded, spans, pairs)
+        starts, ends = self._context_bounds(encoded, spans, pairs)
+        return table.query(starts, ends)
+
+    def _context_bounds(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Tuple[Ints, Ints]:
+        if self.context == "sentence":
+            owners = _sentence_of(encoded, spans)[pairs[:, 0]]
+            return encoded.offsets[encoded.sentences[owners]], encoded.offsets[encoded.sentences[owners + 1]]
+        starts = encoded.offsets[spans[pairs, 1].min(axis=1)]
+        ends = encoded.offsets[spans[pairs, 0].max(axis=1)]
+        return starts, numpy.maximum(starts, ends)
+
+    def _context_table(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Optional["MaxTable"]:
+        if self.context == "cls":
+            return None
+        starts, ends = self._context_bounds(encoded, spans, pairs)
+        return MaxTable(encoded.pieces, int((ends - starts).max(initial=0)))
+
+    def _windows(self, encoded: Encoded, max_width: int) -> Iterator[Tensor]:
+        """For each width the vectors of all windows of that many tokens: plain slices.
+
+        Windows that cross a sentence, or have no wordpiece (then not finite), are for the caller to leave out.
+        """
+        offsets = encoded.offsets
+        if self.pooling == "max":
+            tokens = self._max(encoded.pieces, offsets[:-1], offsets[1:], empty=-torch.inf)
+            table = MaxTable(tokens, max_width)
+            for width in range(1, max_width + 1):
+                yield table.windows(width)
+            return
+        sums = _prefix_sums(encoded.pieces)[self._index(offsets)]
+        for width in range(1, max_width + 1):
+            vectors = (sums[width:] - sums[:-width]).to(encoded.pieces)
+            counts = offsets[width:] - offsets[:-width]
+            yield vectors / self._counts(counts) if self.pooling == "mean" else vectors
+
+    def _max(self, pieces: Tensor, starts: Ints, ends: Ints, empty: float = 0.0) -> Tensor:
+        return MaxTable(pieces, int((ends - starts).max(initial=0))).query(starts, ends, empty)
+
+    def _width_index(self, spans: Ints) -> Tensor:
+        return self._index(numpy.minimum(spans[:, 1] - spans[:, 0], self.max_span_width) - 1)
+
+    def _counts(self, counts: Ints) -> Tensor:
+        return self._index(numpy.maximum(counts, 1))[:, None]
+
+    def _index(self, array: Ints) -> Tensor:
+        return torch.from_numpy(numpy.ascontiguousarray(array, dtype="int64")).to(self.width_embedding.weight.device)
+
+
+class MaxTable:
+    """Maxima over all stretches of rows whose length is a power of two. Any stretch is then the maximum of two.
+
+    rows (Tensor): Shape (n_rows, width).
+    longest (int): Longest stretch that will be asked for.
+    """
+
+    def __init__(self, rows: Tensor, longest: int):
+        self.device = rows.device
+        self.levels = [rows]
+        while 2 ** len(self.levels) <= min(longest, len(rows)):
+            step = 2 ** (len(self.levels) - 1)
+            self.levels.append(torch.maximum(self.levels[-1][:-step], self.levels[-1][step:]))
+
+    def windows(self, length: int) -> Tensor:
+        """Maxima of all stretches of one length.
+
+        length (int): The length, at least 1.
+        RETURNS (Tensor): Shape (n_rows - length + 1, width).
+        """
+        level = length.bit_length() - 1
+        shift = length - 2**level
+        maxima = self.levels[level]
+        return torch.maximum(maxima[: len(maxima) - shift], maxima[shift:]) if shift else maxima
+
+    def query(self, starts: Ints, ends: Ints, empty: float = 0.0) -> Tensor:
+        """Maxima of given stretches.
+
+        starts (Ints): First row of each stretch, shape (n,).
+        ends (Ints): Row after the last, not below starts, shape (n,).
+        empty (float): The value of an empty stretch.
+        RETURNS (Tensor): Shape (n, width).
+        """
+        lengths = ends - starts
+        levels = numpy.frexp(lengths)[1] - 1
+        rows = self.levels[0]
+        parts = [rows.new_full((1, rows.shape[1]), empty)]
+        first = numpy.zeros(len(lengths), dtype="int64")
+        n_parts = 1
+        for level in numpy.unique(levels[levels >= 0]):
+            chosen = numpy.nonzero(levels == level)[0]
+            maxima = self.levels[level]
+            left = maxima[self._index(starts[chosen])]
+            if level:
+                left = torch.maximum(left, maxima[self._index(ends[chosen] - 2**level)])
+            parts.append(left)
+            first[chosen] = n_parts + numpy.arange(len(chosen))
+            n_parts += len(chosen)
+        if len(parts) == 2 and n_parts == len(lengths) + 1:
+            return parts[1]
+        return torch.cat(parts)[self._index(first)]
+
+    def _index(self, array: Ints) -> Tensor:
+        return torch.from_numpy(numpy.ascontiguousarray(array, dtype="int64")).to(self.device)
+
+
+def _sentence_of(encoded: Encoded, spans: Ints) -> Ints:
+    tokens = spans if spans.ndim == 1 else spans[:, 0]
+    return numpy.searchsorted(encoded.sentences, tokens, side="right") - 1
+
+
+def _prefix_sums(pieces: Tensor) -> Tensor:
+    """Sums of the first n rows, n from 0. Double precision: differences of large sums must stay exact enough."""
+    return nn.functional.pad(pieces.double().cumsum(dim=0), (0, 0, 1, 0))
+
+
+def _chunks(sentences: Ints, size: int) -> Iterator[Tuple[int, int]]:
+    """Runs of whole sentences (first, last) with at most size tokens, or one sentence that is longer."""
+    first = 0
+    while first < len(sentences) - 1:
+        last = int(numpy.searchsorted(sentences, sentences[first] + size, side="right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last

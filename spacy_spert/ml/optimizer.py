@@ -1,0 +1,110 @@
+"""AdamW as the paper uses it: one gradient norm over all weights, no decay on biases and layer norms."""
+
+from typing import Dict, Tuple
+
+import torch
+from thinc.api import Optimizer, xp2torch
+from thinc.types import FloatsXd
+
+KeyT = Tuple[int, str]
+
+
+def build_adamw(
+    learn_rate: object,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+    grad_clip: float = 1.0,
+) -> Optimizer:
+    """Create the optimizer. Register name: "spacy_spert.AdamW.v1".
+
+    learn_rate (Union[float, Schedule]): The learning rate, or a schedule of it.
+    beta1 (float): Decay of the first moment.
+    beta2 (float): Decay of the second moment.
+    eps (float): Added to the denominator.
+    weight_decay (float): Decoupled weight decay of matrices. Vectors (biases, layer norms) have none.
+    grad_clip (float): Highest norm of the gradient of all weights together; 0.0 for no limit.
+    RETURNS (Optimizer): The optimizer.
+    """
+    return AdamW(
+        learn_rate,  # type: ignore[arg-type]
+        beta1=beta1,
+        beta2=beta2,
+        eps=eps,
+        L2=weight_decay,
+        grad_clip=grad_clip,
+        use_averages=False,
+    )
+
+
+class AdamW(Optimizer):
+    """Thinc's optimizer hands over one tensor at a time, so it can only clip each on its own. This one collects them and
+    makes the step, by `torch.optim.AdamW`, when all are known: in `step_schedules`, which `spacy train` calls after each
+    batch. In a loop of your own call it after `nlp.update(..., sgd=optimizer)`, as thinc asks for schedules anyway; if you
+    don't, the step is made when the same weights come again.
+    """
+
+    __slots__ = ["_weights", "_gradients", "_pending", "_adamw"]
+
+    _weights: Dict[KeyT, torch.nn.Parameter]
+    _gradients: Dict[KeyT, torch.Tensor]
+    _pending: Dict[KeyT, torch.nn.Parameter]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._weights = {}
+        self._gradients = {}
+        self._pending = {}
+        self._adamw = None
+
+    def __call__(
+        self, key: KeyT, weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
+    ) -> Tuple[FloatsXd, FloatsXd]:
+        """Take note of a gradient and clear it.
+
+        key (Tuple[int, str]): Identifies the weights.
+        weights (FloatsXd): The weights, to be changed in place by the step.
+        gradient (FloatsXd): Their gradient, zero afterwards.
+        lr_scale (float): Not supported by this optimizer, must be 1.0.
+        RETURNS (Tuple[FloatsXd, FloatsXd]): The same arrays.
+        """
+        if key in self._pending:
+            self._step()
+        # The arrays share their memory with the tensors, so neither weights nor moments are copied back and forth.
+        tensor = xp2torch(weights)
+        if key not in self._weights:
+            self._weights[key] = torch.nn.Parameter(tensor)
+            self._gradients[key] = torch.empty_like(tensor)
+            self._add(self._weights[key])
+        parameter = self._weights[key]
+        parameter.data = tensor
+        parameter.grad = self._gradients[key].copy_(xp2torch(gradient))
+        self._pending[key] = parameter
+        gradient[...] = 0.0
+        return weights, gradient
+
+    def step_schedules(self) -> None:
+        """Make the step with all gradients collected, then move on to the next learning rate."""
+        self._step()
+        super().step_schedules()
+
+    def _add(self, parameter: torch.nn.Parameter) -> None:
+        # spaCy's models keep their weights apart, so that one group each costs nothing but a dictionary.
+        decay = self.L2 if parameter.ndim > 1 else 0.0
+        if self._adamw is None:
+            self._adamw = torch.optim.AdamW([{"params": [], "weight_decay": d} for d in (self.L2, 0.0)], fused=True)
+        group = 0 if decay else 1
+        self._adamw.param_groups[group]["params"].append(parameter)
+
+    def _step(self) -> None:
+        if not self._pending or self._adamw is None:
+            return
+        if self.grad_clip:
+            torch.nn.utils.clip_grad_norm_(list(self._pending.values()), self.grad_clip)
+        for group in self._adamw.param_groups:
+            group.update(lr=self.learn_rate, betas=(self.b1, self.b2), eps=self.eps)
+        self._adamw.step()
+        for parameter in self._pending.values():
+            parameter.grad = None
+        self._pending.clear()

@@ -1,0 +1,694 @@
+"""The pipeline component: knows spaCy, not the network.
+
+spaCy imports this module whenever a pipeline is made, so it must not import torch or transformers itself.
+"""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Sequence, Tuple, Union
+
+import numpy
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc, Span
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.types import Floats2d
+
+from .alignment import Gold, align_gold, count_table, sentence_bounds
+from .candidates import (
+    Ints,
+    Samples,
+    Scores,
+    Search,
+    both_orders,
+    pairs_within,
+    sample_negative_pairs,
+    sample_negative_spans,
+)
+from .decode import best_non_overlapping, decode_relations
+from .errors import Errors, Warnings
+from .loss import relation_loss, span_loss
+from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
+from .scorer import score_spert
+
+install_extension()
+
+# Below spaCy's logger, so that its handler prints; `spacy train` would show nothing below a warning otherwise.
+logger = logging.getLogger("spacy.spert")
+logger.setLevel(logging.INFO)
+
+DEFAULT_CONFIG = Config().from_str(
+    """
+[spert]
+spans_key = "spert"
+task = "joint"
+entities_key = null
+max_span_width = 10
+relation_threshold = 0.4
+symmetric_labels = []
+negative_spans = 100
+negative_relations = 100
+negative_sampling = "strong"
+max_relation_distance = 128
+entities_per_token = 1.0
+overwrite_ents = true
+scorer = {"@scorers": "spacy_spert.spert_scorer.v1"}
+
+[spert.model]
+@architectures = "spacy_spert.Spert.v1"
+width_embedding = 25
+dropout = 0.1
+context = "localized"
+pooling = "max"
+
+[spert.model.tok2vec]
+@architectures = "spacy_spert.WordpieceListener.v1"
+upstream = "*"
+grad_factor = 1.0
+"""
+)
+
+DEFAULT_SCORE_WEIGHTS = {
+    "spans_spert_f": 0.5,
+    "spans_spert_p": 0.0,
+    "spans_spert_r": 0.0,
+    "rels_strict_f": 0.5,
+    "rels_strict_p": 0.0,
+    "rels_strict_r": 0.0,
+    "rels_f": 0.0,
+}
+
+TaskT = Literal["joint", "entities", "relations"]
+SamplingT = Literal["strong", "weak"]
+ScoresT = Tuple[Floats2d, Floats2d, Samples]
+
+
+@Language.factory(
+    "spert",
+    assigns=["doc.spans", "doc.ents", "doc._.relations"],
+    default_config=DEFAULT_CONFIG["spert"],
+    default_score_weights=DEFAULT_SCORE_WEIGHTS,
+)
+def make_spert(
+    nlp: Language,
+    name: str,
+    model: Model,
+    scorer: Optional[Callable],
+    spans_key: str,
+    task: TaskT,
+    entities_key: Optional[str],
+    max_span_width: int,
+    relation_threshold: float,
+    symmetric_labels: List[str],
+    negative_spans: int,
+    negative_relations: int,
+    negative_sampling: SamplingT,
+    max_relation_distance: int,
+    entities_per_token: float,
+    overwrite_ents: bool,
+) -> "Spert":
+    """Create a component for joint entity and relation extraction.
+
+    model (Model): The model, see `spacy_spert.Spert.v1`.
+    scorer (Optional[Callable]): The scorer.
+    spans_key (str): The span group to write entities and relations to, and to read gold annotation from.
+    task (str): "joint"; "entities" to leave relations out; "relations" to take the entities as given.
+    entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
+    max_span_width (int): Widest candidate span, in tokens.
+    relation_threshold (float): Lowest probability of a relation.
+    symmetric_labels (List[str]): Relation labels without direction.
+    negative_spans (int): Non-entities to learn from, for each sentence.
+    negative_relations (int): Unrelated pairs to learn from, for each sentence.
+    negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
+    max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
+    entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
+    overwrite_ents (bool): Whether predictions replace the doc.ents of earlier components, or only fill the gaps.
+    """
+    return Spert(
+        nlp.vocab,
+        model,
+        name,
+        scorer=scorer,
+        spans_key=spans_key,
+        task=task,
+        entities_key=entities_key,
+        max_span_width=max_span_width,
+        relation_threshold=relation_threshold,
+        symmetric_labels=symmetric_labels,
+        negative_spans=negative_spans,
+        negative_relations=negative_relations,
+        negative_sampling=negative_sampling,
+        max_relation_distance=max_relation_distance,
+        entities_per_token=entities_per_token,
+        overwrite_ents=overwrite_ents,
+    )
+
+
+class Spert(TrainablePipe):
+    """Joint entity and relation extraction over spans (Eberts & Ulges, ECAI 2020)."""
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str = "spert",
+        *,
+        scorer: Optional[Callable] = score_spert,
+        spans_key: str = DEFAULT_SPANS_KEY,
+        task: TaskT = "joint",
+        entities_key: Optional[str] = None,
+        max_span_width: int = 10,
+        relation_threshold: float = 0.4,
+        symmetric_labels: Sequence[str] = (),
+        negative_spans: int = 100,
+        negative_relations: int = 100,
+        negative_sampling: SamplingT = "strong",
+        max_relation_distance: int = 128,
+        entities_per_token: float = 1.0,
+        overwrite_ents: bool = True,
+    ):
+        """Create the component. The settings are those of the factory, and are kept in `cfg`.
+
+        RAISES (ValueError): If a setting is out of range.
+        """
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scorer = scorer
+        self.cfg: Dict[str, Any] = {
+            "spans_key": spans_key,
+            "task": task,
+            "entities_key": entities_key,
+            "max_span_width": max_span_width,
+            "relation_threshold": relation_threshold,
+            "symmetric_labels": list(symmetric_labels),
+            "negative_spans": negative_spans,
+            "negative_relations": negative_relations,
+            "negative_sampling": negative_sampling,
+            "max_relation_distance": max_relation_distance,
+            "entities_per_token": entities_per_token,
+            "overwrite_ents": overwrite_ents,
+            "entity_labels": [],
+            "relation_labels": [],
+            "width": None,
+        }
+        self._reported_limit = False
+        self._check_settings()
+
+    @property
+    def entity_labels(self) -> Tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The entity labels."""
+        return tuple(self.cfg["entity_labels"])
+
+    @property
+    def relation_labels(self) -> Tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The relation labels."""
+        return tuple(self.cfg["relation_labels"])
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): Entity labels, then relation labels."""
+        return self.entity_labels + self.relation_labels
+
+    @property
+    def label_data(self) -> Dict[str, List[str]]:
+        """RETURNS (Dict[str, List[str]]): The labels in the form that `initialize` takes."""
+        return {"entities": list(self.entity_labels), "relations": list(self.relation_labels)}
+
+    def add_label(self, label: str, kind: Literal["entity", "relation"] = "entity") -> int:
+        """Add a label before the component is initialized.
+
+        label (str): The label.
+        kind (str): "entity" or "relation".
+        RETURNS (int): 1, or 0 if the label was there already.
+        RAISES (ValueError): If the component is initialized.
+        """
+        labels = self.cfg[f"{kind}_labels"]
+        if label in labels:
+            return 0
+        if self.model.has_ref("head"):
+            raise ValueError(Errors.S015.format(name=self.name, label=label))
+        labels.append(label)
+        self.vocab.strings.add(label)
+        return 1
+
+    def predict(self, docs: Iterable[Doc]) -> Scores:
+        """Find entities and score pairs, without changing the documents.
+
+        docs (Iterable[Doc]): The documents.
+        RETURNS (Scores): Entities and pairs in tokens of the batch, with probabilities.
+        """
+        docs = list(docs)
+        search = Search(
+            spans=self._given_spans(docs) if self.cfg["task"] == "relations" else None,
+            relations=self.cfg["task"] != "entities",
+            max_distance=self.cfg["max_relation_distance"],
+            entities_per_token=self.cfg["entities_per_token"],
+        )
+        return self.model.predict((docs, search))
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Scores) -> None:
+        """Write entities to doc.spans and doc.ents, and relations to doc._.relations.
+
+        docs (Iterable[Doc]): The documents.
+        scores (Scores): What predict returned for them.
+        """
+        docs = list(docs)
+        self._report_limit(docs, scores)
+        offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
+        span_bounds = numpy.searchsorted(scores.spans[:, 0], offsets)
+        pair_bounds = numpy.searchsorted(scores.pairs.min(axis=1), span_bounds)
+        for i, doc in enumerate(docs):
+            low, high = span_bounds[i : i + 2]
+            first, last = pair_bounds[i : i + 2]
+            rows = decode_relations(
+                scores.pairs[first:last] - low,
+                scores.pair_scores[first:last],
+                self.relation_labels,
+                self.cfg["relation_threshold"],
+                self.cfg["symmetric_labels"],
+            )
+            if self.cfg["task"] == "relations":
+                set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
+                continue
+            bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
+            labels = scores.span_labels[low:high] - 1
+            spans = [
+                Span(doc, start, end, label=self.cfg["entity_labels"][label])
+                for (start, end), label in zip(bounds.tolist(), labels.tolist())
+            ]
+            set_entities(doc, self.cfg["spans_key"], spans, rows, span_scores)
+            self._set_ents(doc, spans, bounds, span_scores)
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optional[Optimizer] = None,
+        losses: Optional[Dict[str, float]] = None,
+    ) -> Dict[str, float]:
+        """Learn from a batch of documents.
+
+        examples (Iterable[Example]): The batch.
+        drop (float): Dropout of the layers in the tok2vec block. The head has its own, see the model's settings.
+        sgd (Optional[Optimizer]): The optimizer.
+        losses (Optional[Dict[str, float]]): The loss is added under the component's name.
+        RETURNS (Dict[str, float]): The losses.
+        RAISES (ValueError): If the loss is not finite.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "Spert.update")
+        if not any(len(eg.predicted) for eg in examples):
+            # A transformer does not even announce such a batch, so nothing waits for a gradient.
+            return losses
+        set_dropout_rate(self.model, drop)
+        samples = self.get_samples(examples)
+        scores, backprop = self.model.begin_update(([eg.predicted for eg in examples], samples))
+        loss, d_scores = self.get_loss(examples, scores)
+        if not math.isfinite(loss):
+            raise ValueError(Errors.S030.format(name=self.name, loss=loss, doc=describe_doc(examples[0].reference)))
+        # Also without any sample: the encoder counts on the gradient of each of its listeners.
+        backprop(d_scores)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        losses[self.name] += loss
+        return losses
+
+    def get_loss(self, examples: Iterable[Example], scores: ScoresT) -> Tuple[float, Tuple[Floats2d, Floats2d]]:
+        """The sum of both losses, and its gradients.
+
+        examples (Iterable[Example]): The batch.
+        scores (ScoresT): Logits of spans and pairs, and the samples they belong to.
+        RETURNS (Tuple[float, Tuple[Floats2d, Floats2d]]): The loss, and its gradients with respect to the logits.
+        """
+        span_logits, pair_logits, samples = scores
+        asarray = self.model.ops.asarray
+        loss, d_span_logits = span_loss(span_logits, asarray(samples.span_labels))
+        pair_loss, d_pair_logits = relation_loss(pair_logits, asarray(samples.pair_labels))
+        return loss + pair_loss, (d_span_logits, d_pair_logits)
+
+    def get_samples(self, examples: Iterable[Example]) -> Samples:
+        """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
+
+        examples (Iterable[Example]): The batch.
+        RETURNS (Samples): Spans and pairs in tokens of the batch.
+        RAISES (ValueError): If a label is unknown.
+        """
+        spans: List[Ints] = [numpy.zeros((0, 2), dtype="int64")]
+        span_labels: List[Ints] = [numpy.zeros(0, dtype="int64")]
+        pairs: List[Ints] = [numpy.zeros((0, 2), dtype="int64")]
+        pair_labels: List[Any] = [numpy.zeros((0, len(self.relation_labels)), dtype="float32")]
+        n_spans = n_tokens = 0
+        for example in examples:
+            bounds = sentence_bounds([example.predicted])
+            gold = self._align(example, bounds)
+            for start, end in zip(bounds[:-1], bounds[1:]) if gold.annotated else ():
+                sentence = self._sample_sentence(gold, int(start), int(end))
+                spans.append(sentence.spans + n_tokens)
+                span_labels.append(sentence.span_labels)
+                pairs.append(sentence.pairs + n_spans)
+                pair_labels.append(sentence.pair_labels)
+                n_spans += len(sentence.spans)
+            n_tokens += len(example.predicted)
+        return Samples(*(numpy.concatenate(arrays) for arrays in (spans, span_labels, pairs, pair_labels)))
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,
+        labels: Optional[Dict[str, List[str]]] = None,
+    ) -> None:
+        """Collect the labels, report what can be learned from the data, and make the model.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
+        nlp (Optional[Language]): The pipeline.
+        labels (Optional[Dict[str, List[str]]]): The labels, as `label_data` gives them. By default those in the data.
+        RAISES (ValueError): If there are no entities, if relation labels are expected and no relation was read, if a
+            label is not among those given, or if there is no encoder to listen to.
+        """
+        validate_get_examples(get_examples, "Spert.initialize")
+        self._check_settings()
+        transformer = self._check_upstream(nlp)
+        if labels is not None:
+            self._set_labels(labels)
+        given = bool(self.labels)
+        golds = self._count(get_examples(), nlp, transformer)
+        if not given:
+            found = [sorted({label for gold in golds for label, _ in counts(gold)}) for counts in _COUNTS]
+            self._set_labels({"entities": found[0], "relations": found[1]})
+        n_entities, n_relations = (sum(sum(counts(gold).values()) for gold in golds) for counts in _COUNTS)
+        if not n_entities:
+            raise ValueError(Errors.S010.format(name=self.name, docs=len(golds), key=self.cfg["spans_key"]))
+        expected = self.relation_labels or tuple(self.cfg["symmetric_labels"])
+        if (expected or self.cfg["task"] == "relations") and self.cfg["task"] != "entities" and not n_relations:
+            text = Errors.S011.format(name=self.name, labels=list(expected), docs=len(golds), ents=n_entities)
+            raise ValueError(text)
+        unknown = set(self.cfg["symmetric_labels"]) - set(self.relation_labels)
+        if unknown and self.cfg["task"] != "entities":
+            raise ValueError(
+                Errors.S017.format(name=self.name, label=sorted(unknown)[0], labels=list(self.relation_labels))
+            )
+        logger.info(count_table(golds))
+        sample = [eg.predicted for eg, _ in zip(get_examples(), range(10)) if len(eg.predicted)]
+        self.cfg["width"] = self._encoder_width(sample, transformer)
+        self._make_head()
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize the component.
+
+        exclude (Iterable[str]): Names of parts to leave out.
+        RETURNS (bytes): The component.
+        """
+        return super().to_bytes(exclude=exclude)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Spert":
+        """Load the component from bytes.
+
+        bytes_data (bytes): What to_bytes returned.
+        exclude (Iterable[str]): Names of parts to leave out.
+        RETURNS (Spert): The component.
+        RAISES (ValueError): If the weights don't fit the labels and the width.
+        """
+        deserialize = {
+            "cfg": lambda b: self._load_cfg(srsly.json_loads(b)),
+            "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
+            "model": lambda b: self._load_model(b),
+        }
+        util.from_bytes(bytes_data, deserialize, exclude)
+        return self
+
+    def from_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> "Spert":
+        """Load the component from a directory.
+
+        path (Union[str, Path]): The directory.
+        exclude (Iterable[str]): Names of parts to leave out.
+        RETURNS (Spert): The component.
+        RAISES (ValueError): If the weights don't fit the labels and the width.
+        """
+        deserialize = {
+            "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
+            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "model": lambda p: self._load_model(Path(p).read_bytes()),
+        }
+        util.from_disk(path, deserialize, exclude)
+        return self
+
+    def _check_settings(self) -> None:
+        cfg = self.cfg
+        checks = {
+            "task": (cfg["task"] in ("joint", "entities", "relations"), "'joint', 'entities' or 'relations'"),
+            "negative_sampling": (cfg["negative_sampling"] in ("strong", "weak"), "'strong' or 'weak'"),
+            "max_span_width": (cfg["max_span_width"] >= 1, "at least 1"),
+            "relation_threshold": (0.0 <= cfg["relation_threshold"] <= 1.0, "between 0 and 1"),
+            "negative_spans": (cfg["negative_spans"] >= 0, "at least 0"),
+            "negative_relations": (cfg["negative_relations"] >= 0, "at least 0"),
+            "max_relation_distance": (cfg["max_relation_distance"] >= 0, "at least 0 (0 for no limit)"),
+            "entities_per_token": (cfg["entities_per_token"] >= 0, "at least 0 (0 for no limit)"),
+        }
+        for setting, (holds, expected) in checks.items():
+            if not holds:
+                raise ValueError(
+                    Errors.S031.format(setting=setting, name=self.name, expected=expected, value=cfg[setting])
+                )
+
+    def _check_upstream(self, nlp: Optional[Language]) -> Optional[Model]:
+        """Make sure that every listener has a component to listen to, and return the transformer among them."""
+        listeners = [node for node in self.model.walk() if hasattr(node, "upstream_name")]
+        if nlp is None or not listeners:
+            return None
+        for name, pipe in nlp.pipeline:
+            if listeners[0] in getattr(pipe, "listeners", ()):
+                return pipe.model if hasattr(pipe.model, "tokenizer") else None
+            if pipe is self:
+                break
+        for name in nlp.pipe_names:
+            factory = nlp.get_pipe_meta(name).factory
+            if factory.startswith("curated_transformer"):
+                raise ValueError(Errors.S021.format(name=self.name, upstream=name, factory=factory))
+        raise ValueError(Errors.S020.format(name=self.name))
+
+    def _set_labels(self, labels: Dict[str, List[str]]) -> None:
+        form = {"entities": ["PERSON", "..."], "relations": ["works_for", "..."]}
+        if not isinstance(labels, dict) or set(labels) - set(form):
+            raise ValueError(Errors.S016.format(name=self.name, form=form, value=labels))
+        for kind, key in (("entity", "entities"), ("relation", "relations")):
+            for label in labels.get(key) or []:
+                self.add_label(label, kind)  # type: ignore[arg-type]
+
+    def _count(self, examples: Iterable[Example], nlp: Optional[Language], transformer: Optional[Model]) -> List[Gold]:
+        """Align all gold annotation, with the sentence marks that training will see."""
+        golds = []
+        annotators = self._sentence_annotators(nlp)
+        for example in examples:
+            if annotators and not example.predicted.has_annotation("SENT_START"):
+                doc = example.predicted.copy()
+                for annotate in annotators:
+                    doc = annotate(doc)
+                example = Example(doc, example.reference)
+            covered = None
+            if transformer is not None:
+                from .ml.wordpieces import seen_tokens
+
+                covered = seen_tokens(transformer, example.predicted)
+            gold = self._align(example, sentence_bounds([example.predicted]), covered)
+            if self.labels:
+                self._check_gold(example.reference, gold)
+            golds.append(gold)
+        return golds
+
+    def _sentence_annotators(self, nlp: Optional[Language]) -> List[Callable[[Doc], Doc]]:
+        """Components that mark sentences by rule while training, such as the sentencizer."""
+        annotators: List[Callable[[Doc], Doc]] = []
+        if nlp is None:
+            return annotators
+        chosen = nlp.config["training"]["annotating_components"]
+        for name, pipe in nlp.pipeline:
+            if pipe is self:
+                break
+            marks = "token.is_sent_start" in nlp.get_pipe_meta(name).assigns
+            if name in chosen and marks and not getattr(pipe, "is_trainable", False):
+                annotators.append(pipe)
+        return annotators
+
+    def _encoder_width(self, docs: List[Doc], transformer: Optional[Model]) -> int:
+        tok2vec = self.model.get_ref("tok2vec")
+        if transformer is not None:
+            return transformer.get_dim("nO")
+        tok2vec.initialize(X=docs)
+        if tok2vec.has_dim("nO"):
+            return tok2vec.get_dim("nO")
+        output = tok2vec.predict(docs[:1])[0]
+        return output.width if hasattr(output, "model_output") else output.shape[1]
+
+    def _make_head(self) -> None:
+        """Set the model's dimensions and make its head, once labels and width are known."""
+        sizes = {
+            "nI": self.cfg["width"],
+            "nE": len(self.entity_labels),
+            "nR": len(self.relation_labels) if self.cfg["task"] != "entities" else 0,
+            "nW": self.cfg["max_span_width"],
+        }
+        if self.model.has_ref("head") and any(self.model.get_dim(name) != size for name, size in sizes.items()):
+            raise ValueError(self._misfit())
+        for name, size in sizes.items():
+            self.model.set_dim(name, size)
+        init = self.model.init
+        if init is not None:
+            # Not model.initialize: the encoder is initialized, or loaded, on its own.
+            init(self.model, None, None)
+
+    def _load_cfg(self, cfg: Dict[str, Any]) -> None:
+        self.cfg.update(cfg)
+        if self.cfg["width"] is not None:
+            self._make_head()
+
+    def _load_model(self, bytes_data: bytes) -> None:
+        try:
+            self.model.from_bytes(bytes_data)
+        except (AttributeError, KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(self._misfit()) from error
+
+    def _misfit(self) -> str:
+        return Errors.S025.format(
+            name=self.name,
+            width=self.cfg["width"],
+            entities=len(self.entity_labels),
+            relations=len(self.relation_labels),
+            max_width=self.cfg["max_span_width"],
+        )
+
+    def _align(self, example: Example, bounds: Ints, covered: Optional[Any] = None) -> Gold:
+        return align_gold(
+            example,
+            self.cfg["spans_key"],
+            numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
+            max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
+            max_distance=self.cfg["max_relation_distance"],
+            covered=covered,
+        )
+
+    def _check_gold(self, doc: Doc, gold: Gold) -> None:
+        kinds = (("entity", gold.entity_counts, self.entity_labels), ("relation", gold.relation_counts, self.relation_labels))
+        for kind, counts, labels in kinds:
+            for label, _ in counts:
+                if label not in labels:
+                    raise ValueError(
+                        Errors.S012.format(
+                            name=self.name,
+                            kind=kind,
+                            label=label,
+                            doc=describe_doc(doc),
+                            where=f"{sum(counts.values())} annotations of this kind",
+                            labels=list(labels),
+                        )
+                    )
+
+    def _sample_sentence(self, gold: Gold, start: int, end: int) -> Samples:
+        """Samples of one sentence, in tokens of the document."""
+        cfg = self.cfg
+        chosen = [i for i, (first, _, _) in enumerate(gold.entities) if start <= first < end]
+        entities = numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2)
+        labels = [1 + self._label_index("entity", gold.entities[i][2]) for i in chosen]
+        spans = entities
+        if cfg["task"] != "relations":
+            negatives = sample_negative_spans(end - start, cfg["max_span_width"], entities - start, cfg["negative_spans"])
+            spans = numpy.concatenate([entities, negatives + start])
+            labels += [0] * len(negatives)
+        else:
+            labels = [-1] * len(spans)
+        pairs: Dict[Tuple[int, int], Any] = {}
+        position = {i: n for n, i in enumerate(chosen)}
+        for head, tail, label in gold.relations if cfg["task"] != "entities" else ():
+            if head in position:
+                pair = (position[head], position[tail])
+                if label in cfg["symmetric_labels"]:
+                    pair = (min(pair), max(pair))
+                row = pairs.setdefault(pair, numpy.zeros(len(self.relation_labels), dtype="float32"))
+                row[self._label_index("relation", label)] = 1.0
+        related = numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2)
+        negatives = numpy.zeros((0, 2), dtype="int64")
+        if self.relation_labels and cfg["task"] != "entities":
+            candidates = self._negative_candidates(spans, len(entities))
+            negatives = sample_negative_pairs(candidates, related, cfg["negative_relations"])
+        rows = [*pairs.values(), numpy.zeros((0, len(self.relation_labels)), dtype="float32")]
+        zeros = numpy.zeros((len(negatives), len(self.relation_labels)), dtype="float32")
+        return Samples(
+            spans, numpy.asarray(labels, dtype="int64"), numpy.concatenate([related, negatives]), numpy.vstack([*rows, zeros])
+        )
+
+    def _negative_candidates(self, spans: Ints, n_entities: int) -> Ints:
+        """Pairs of spans that unrelated pairs are drawn from: of entities, or of all spans."""
+        if self.cfg["negative_sampling"] == "strong":
+            spans = spans[:n_entities]
+        order = numpy.lexsort((spans[:, 1], spans[:, 0]))
+        pairs = pairs_within(spans[order], numpy.zeros(len(spans), dtype="int64"), self.cfg["max_relation_distance"])
+        return both_orders(order[pairs])
+
+    def _label_index(self, kind: str, label: str) -> int:
+        labels = self.cfg[f"{kind}_labels"]
+        if label not in labels:
+            text = Errors.S012.format(name=self.name, kind=kind, label=label, doc="in the batch", where="training", labels=labels)
+            raise ValueError(text)
+        return labels.index(label)
+
+    def _given(self, doc: Doc) -> List[Span]:
+        """The entities to relate, for task "relations", sorted."""
+        key = self.cfg["entities_key"]
+        if key is not None and key not in doc.spans:
+            raise ValueError(Errors.S032.format(name=self.name, doc=describe_doc(doc), key=key))
+        spans = doc.ents if key is None else doc.spans[key]
+        return sorted(spans, key=lambda span: (span.start, span.end))
+
+    def _given_spans(self, docs: Sequence[Doc]) -> Ints:
+        """Token boundaries of the given entities in the batch. What lies beyond the end of a sentence is cut."""
+        rows = []
+        offset = 0
+        for doc in docs:
+            rows.extend([(span.start + offset, span.end + offset) for span in self._given(doc)])
+            offset += len(doc)
+        spans = numpy.asarray(rows, dtype="int64").reshape(-1, 2)
+        bounds = sentence_bounds(docs)
+        ends = bounds[numpy.searchsorted(bounds, spans[:, 0], side="right").clip(max=len(bounds) - 1)]
+        return numpy.stack([spans[:, 0], numpy.minimum(spans[:, 1], ends)], axis=1)
+
+    def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
+        kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
+        taken = numpy.zeros(len(doc), dtype=bool)
+        for ent in kept:
+            taken[ent.start : ent.end] = True
+        free = numpy.asarray([not taken[start:end].any() for start, end in bounds], dtype=bool)
+        free[free] = best_non_overlapping(bounds[free], scores[free])
+        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
+
+    def _report_limit(self, docs: Sequence[Doc], scores: Scores) -> None:
+        if self._reported_limit or not scores.dropped.any():
+            return
+        self._reported_limit = True
+        sentence = int(scores.dropped.argmax())
+        bounds = sentence_bounds(docs)
+        offsets = numpy.cumsum([len(doc) for doc in docs])
+        doc = docs[int(numpy.searchsorted(offsets, bounds[sentence], side="right"))]
+        n_tokens = int(bounds[sentence + 1] - bounds[sentence])
+        n = int(scores.dropped[sentence]) + math.ceil(n_tokens * self.cfg["entities_per_token"])
+        text = Warnings.W001.format(name=self.name, limit=n_tokens, n=n, doc=describe_doc(doc))
+        logger.warning(text)
+
+
+def _entity_counts(gold: Gold) -> Any:
+    return gold.entity_counts
+
+
+def _relation_counts(gold: Gold) -> Any:
+    return gold.relation_counts
+
+
+_COUNTS = (_entity_counts, _relation_counts)

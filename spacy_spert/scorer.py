@@ -1,0 +1,131 @@
+"""Scores of entities and relations, counted against all gold annotation. Fractions from 0 to 1."""
+
+from collections import defaultdict
+from functools import partial
+from typing import Any, Callable, Collection, Dict, Hashable, Iterable, Iterator, List, Optional, Set, Tuple
+
+from spacy.scorer import PRFScore, get_ner_prf
+from spacy.tokens import Span
+from spacy.training import Example
+
+from .alignment import gold_entities, map_span, token_map
+from .errors import Errors
+from .relations import DEFAULT_SPANS_KEY, get_relations
+
+# Symmetric labels are counted once and without order, as the original does ("once"), as directed ("directed", as PURE
+# does), or in both orders ("twice", as PL-Marker does). Published figures differ in this.
+SYMMETRIC = ("once", "directed", "twice")
+
+Labelled = Tuple[str, Hashable]
+
+
+def make_spert_scorer(symmetric: str = "once") -> Callable[..., Dict[str, Any]]:
+    """Create the scorer. Register name: "spacy_spert.spert_scorer.v1".
+
+    symmetric (str): How relations of symmetric labels are counted: "once", "directed" or "twice".
+    RETURNS (Callable): The scorer.
+    """
+    if symmetric not in SYMMETRIC:
+        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
+    return partial(score_spert, symmetric=symmetric)
+
+
+def score_spert(
+    examples: Iterable[Example],
+    *,
+    spans_key: str = DEFAULT_SPANS_KEY,
+    symmetric_labels: Collection[str] = (),
+    symmetric: str = "once",
+    **kwargs: Any,
+) -> Dict[str, Any]:
+    """Score entities and relations.
+
+    Predictions are compared in tokens of the reference. One that does not fall on its tokens is wrong; a gold relation
+    counts whether or not its entities were found. Documents whose entities are not annotated are left out.
+
+    examples (Iterable[Example]): Predicted documents with their references.
+    spans_key (str): The span group to score.
+    symmetric_labels (Collection[str]): Relation labels without direction.
+    symmetric (str): How they are counted: "once", "directed" or "twice".
+    RETURNS (Dict[str, Any]): For the prefixes `spans_{spans_key}`, `rels` (boundaries and label) and `rels_strict` (entity
+        labels too): `_p`, `_r`, `_f` over all, `_macro_f`, the mean F over the labels that occur, and `_per_type`, a dict
+        of p, r and f for each label. Further those of `doc.ents`: `ents_p`, `ents_r`, `ents_f`, `ents_per_type`.
+    """
+    examples = list(examples)
+    pairs: Dict[str, List[Tuple[Set[Labelled], Set[Labelled]]]] = {"spans": [], "rels": [], "rels_strict": []}
+    for example in examples:
+        gold_spans = gold_entities(example.reference, spans_key)
+        if gold_spans is None:
+            continue
+        gold = _Reader(gold_spans, get_relations(example.reference), symmetric_labels, symmetric)
+        predicted_spans = list(example.predicted.spans.get(spans_key, []))
+        relations = get_relations(example.predicted, spans_key)
+        predicted = _Reader(predicted_spans, relations, symmetric_labels, symmetric, example)
+        for name, rows in pairs.items():
+            rows.append((set(getattr(gold, name)()), set(getattr(predicted, name)())))
+    scores = {}
+    for name, rows in pairs.items():
+        scores.update(_prf(f"spans_{spans_key}" if name == "spans" else name, rows))
+    scores.update(get_ner_prf(examples))
+    return scores
+
+
+class _Reader:
+    """The annotation of one document as sets of (label, identity), in tokens of the reference."""
+
+    def __init__(
+        self,
+        spans: List[Span],
+        relations: Iterable[Tuple[Span, Span, str, float]],
+        symmetric_labels: Collection[str],
+        symmetric: str,
+        example: Optional[Example] = None,
+    ):
+        self._spans = spans
+        self._relations = list(relations)
+        self._symmetric_labels = symmetric_labels
+        self._symmetric = symmetric
+        self._map = token_map(example.predicted, example.reference, example) if example else None
+
+    def spans(self) -> Iterator[Labelled]:
+        for span in self._spans:
+            yield span.label_, self._bounds(span)
+
+    def rels(self) -> Iterator[Labelled]:
+        return self._pairs(self._bounds)
+
+    def rels_strict(self) -> Iterator[Labelled]:
+        return self._pairs(lambda span: (*self._bounds(span), span.label_))
+
+    def _pairs(self, identify: Callable[[Span], Tuple]) -> Iterator[Labelled]:
+        for head, tail, label, _ in self._relations:
+            ends = (identify(head), identify(tail))
+            if label in self._symmetric_labels and self._symmetric == "once":
+                ends = (min(ends), max(ends))
+            yield label, ends
+            if label in self._symmetric_labels and self._symmetric == "twice":
+                yield label, (ends[1], ends[0])
+
+    def _bounds(self, span: Span) -> Tuple[int, int]:
+        if self._map is None:
+            return span.start, span.end
+        start, end = map_span(span, *self._map)
+        # A span that is none of the reference must stay distinct, and equal to no gold span.
+        return (start, end) if start >= 0 else (-1 - span.start, -1 - span.end)
+
+
+def _prf(prefix: str, rows: List[Tuple[Set[Labelled], Set[Labelled]]]) -> Dict[str, Any]:
+    total = PRFScore()
+    types: Dict[str, PRFScore] = defaultdict(PRFScore)
+    for gold, predicted in rows:
+        total.score_set(predicted, gold)
+        for label in {label for label, _ in gold | predicted}:
+            chosen = ({item for item in side if item[0] == label} for side in (predicted, gold))
+            types[label].score_set(*chosen)
+    return {
+        f"{prefix}_p": total.precision,
+        f"{prefix}_r": total.recall,
+        f"{prefix}_f": total.fscore,
+        f"{prefix}_macro_f": sum(score.fscore for score in types.values()) / len(types) if types else 0.0,
+        f"{prefix}_per_type": {label: score.to_dict() for label, score in sorted(types.items())},
+    }

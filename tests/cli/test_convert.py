@@ -1,0 +1,175 @@
+import json
+import os
+
+import click
+import pytest
+import spacy
+from spacy.cli import app as spacy_app
+from spacy.tokens import DocBin
+from spacy.training import Corpus
+from typer.testing import CliRunner
+
+import spacy_spert.cli  # noqa: F401
+from spacy_spert.cli.convert import convert
+from spacy_spert.formats import READERS, Losses, load
+
+TEXT = {
+    "text": "Ann lives in Bonn.",
+    "entities": [{"start": 0, "end": 3, "label": "PER"}, {"start": 13, "end": 17, "label": "LOC"}],
+    "relations": [{"head": 0, "tail": 1, "label": "LIVES_IN"}],
+    "meta": {"id": [1, {"x": None}]},
+}
+TOKENS = {
+    "tokens": ["Bonn", "is", "n't", "big"],
+    "entities": [{"start": 0, "end": 1, "label": "LOC"}],
+    "relations": [],
+}
+
+
+def run(*args):
+    return CliRunner().invoke(spacy_app, ["spert", "convert", *map(str, args)])
+
+
+def printed(result):
+    """The output without colours, and without line breaks, which depend on the length of paths."""
+    return " ".join(click.unstyle(result.output).split())
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps(TEXT) + "\n" + json.dumps(TOKENS) + "\n")
+    return path
+
+
+def test_there_and_back(tmp_path, source):
+    binary = tmp_path / "new" / "folder" / "out.spacy"
+    result = run(source, binary, "--from", "jsonl")
+    assert result.exit_code == 0, result.output
+    assert printed(result).endswith(": 2 documents, 3 entities, 1 relations")
+    docs = list(DocBin().from_disk(binary).get_docs(spacy.blank("en").vocab))
+    assert [(r.head.text, r.tail.text, r.label) for r in docs[0]._.relations] == [("Ann", "Bonn", "LIVES_IN")]
+    back = tmp_path / "back.jsonl"
+    assert run(binary, back, "--to", "jsonl").exit_code == 0
+    first, second = (json.loads(line) for line in back.read_text().splitlines())
+    assert first.pop("token_offsets") == [[0, 3], [4, 9], [10, 12], [13, 17], [17, 18]]
+    assert first == TEXT
+    assert second == TOKENS
+    assert run(binary, tmp_path / "back.json", "--to", "spert-json").exit_code == 0
+    records = json.loads((tmp_path / "back.json").read_text())
+    assert records[0]["relations"] == [{"head": 0, "tail": 1, "type": "LIVES_IN"}]
+    assert records[1]["tokens"] == TOKENS["tokens"]
+    again = tmp_path / "again.spacy"
+    assert run(tmp_path / "back.json", again, "--from", "spert-json").exit_code == 0
+    assert again.read_bytes() == binary.read_bytes()
+
+
+def test_corpus_reader_keeps_given_tokens(tmp_path, source):
+    convert(source, tmp_path / "out.spacy", from_format="jsonl")
+    examples = list(Corpus(tmp_path / "out.spacy")(spacy.blank("en")))
+    assert [token.text for token in examples[1].predicted] == TOKENS["tokens"]
+
+
+def test_losses_are_printed_once_by_reason_with_their_places(tmp_path, source):
+    bad = {**TEXT, "entities": [{"start": 1, "end": 3, "label": "PER"}] * 7, "relations": []}
+    with source.open("a") as file_:
+        file_.write(json.dumps(bad) + '\n{"tokens": ["a"')
+    result = run(source, tmp_path / "out.spacy", "--from", "jsonl")
+    assert result.exit_code == 0
+    text = printed(result)
+    assert text.count("7 entity: not on token boundaries") == 1
+    assert text.count("1 record: broken, skipped") == 1
+    assert text.count("is not on token boundaries ('nn')") == 5
+    assert "... and 2 more" in text
+    assert f"{source}:4: Not valid JSON" in text
+    assert text.endswith(": 3 documents, 3 entities, 1 relations")
+    assert printed(run(source, tmp_path / "out.spacy", "-f", "jsonl", "--verbose")).count("('nn')") == 7
+
+
+def test_strict_leaves_the_old_output(tmp_path, source):
+    output = tmp_path / "out.spacy"
+    output.write_bytes(b"before")
+    with source.open("a") as file_:
+        file_.write("{\n")
+    result = run(source, output, "--from", "jsonl", "--strict")
+    assert result.exit_code == 1
+    assert f"{source}:3: Not valid JSON" in printed(result)
+    assert output.read_bytes() == b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.spacy"]
+
+
+def test_nothing_to_convert(tmp_path):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    result = run(empty, tmp_path / "new" / "out.spacy", "--from", "jsonl")
+    assert result.exit_code == 1
+    assert f"{empty}: No records." in printed(result)
+    assert "There is no document to write." in printed(result)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+def test_input_is_never_overwritten(tmp_path, source):
+    binary = tmp_path / "a.spacy"
+    assert run(source, binary, "--from", "jsonl").exit_code == 0
+    content = binary.read_bytes()
+    link = tmp_path / "link.spacy"
+    os.symlink(binary, link)
+    for output in (binary, link, tmp_path / "." / "a.spacy"):
+        result = run(binary, output, "--to", "jsonl")
+        assert result.exit_code == 1
+        assert "is the input as well" in printed(result)
+    assert binary.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "output,args,expected",
+    [
+        ("out.spacy", [], "Give either a format to read (--from) or a format to write (--to)"),
+        ("out.spacy", ["--from", "jsonl", "--to", "jsonl"], "Give either a format to read"),
+        ("out.spacy", ["--from", "conll"], "Unknown format 'conll'. Choose one of: jsonl, spert-json, scierc"),
+        ("out.jsonl", ["--to", "brat"], "Unknown format 'brat'. Choose one of: jsonl, spert-json"),
+        ("out.bin", ["--from", "jsonl"], "must end in '.spacy'"),
+        (".", ["--from", "jsonl"], "is a folder"),
+        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "'--per-sentence' belongs to the format 'scierc'"),
+        ("out.spacy", ["--from", "jsonl", "--lang", "zzz"], "zzz"),
+        ("out.jsonl", ["--to", "jsonl"], "in.jsonl as spaCy's binary format"),
+    ],
+)
+def test_wrong_arguments(tmp_path, source, output, args, expected):
+    result = run(source, tmp_path / output, *args)
+    assert result.exit_code == 1
+    assert expected in printed(result)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_missing_input(tmp_path):
+    assert run(tmp_path / "none.jsonl", tmp_path / "out.spacy", "--from", "jsonl").exit_code == 2
+
+
+def test_types_are_checked_and_symmetric_labels_shown(tmp_path):
+    types = tmp_path / "types.json"
+    types.write_text(json.dumps({"entities": {"LOC": {}}, "relations": {"NEAR": {"symmetric": True}}}))
+    source = tmp_path / "a.json"
+    good = {"tokens": ["Bonn"], "entities": [{"type": "LOC", "start": 0, "end": 1}], "relations": []}
+    source.write_text(json.dumps([good, {**good, "entities": [{"type": "ORG", "start": 0, "end": 1}]}]))
+    result = run(source, tmp_path / "a.spacy", "--from", "spert-json", "--types", types)
+    assert result.exit_code == 0
+    assert "record 2: Entity 0 (0-1, 'ORG'): its label is not in the types file" in printed(result)
+    assert ": 1 documents, 1 entities, 0 relations" in printed(result)
+    assert "Symmetric labels, for the component's settings: ['NEAR']" in printed(result)
+
+
+def test_python_function_counts_or_raises(tmp_path, source):
+    losses = Losses()
+    kept = convert(source, tmp_path / "a.spacy", from_format="jsonl", losses=losses)
+    assert kept == {"documents": 2, "entities": 3, "relations": 1}
+    assert losses.counts == {}
+    source.write_text("{")
+    with pytest.raises(ValueError, match="in.jsonl:1: Not valid JSON"):
+        convert(source, tmp_path / "a.spacy", from_format="jsonl")
+
+
+def test_registered_readers_exist():
+    assert {name: load(target).__name__ for name, target in READERS.items()} == {
+        name: "read_" + name.replace("-", "_") for name in READERS
+    }
