@@ -2,7 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Counter as CounterT
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span
@@ -21,6 +22,9 @@ LOST_ARGUMENT = "head or tail is lost"
 TOO_FAR = "farther apart than max_relation_distance"
 
 
+CountsT = CounterT[Tuple[str, Optional[str]]]
+
+
 @dataclass
 class Gold:
     """The gold annotation of a document that can be learned from, and counts of all of it.
@@ -28,15 +32,65 @@ class Gold:
     entities (List[Tuple[int, int, str]]): Start token, end token and label, each span once, sorted.
     relations (List[Tuple[int, int, str]]): Head and tail as indices into entities, and label, each once, sorted.
     annotated (bool): Whether the entities of the document are annotated at all. If not, nothing is learned from it.
-    entity_counts (Counter): Number of gold entities by (label, reason), with reason None for those that are kept.
-    relation_counts (Counter): The same for relations.
+    entity_counts (CountsT): Number of gold entities by (label, reason of loss); the reason is None for those kept.
+    relation_counts (CountsT): The same for relations.
     """
 
     entities: List[Tuple[int, int, str]] = field(default_factory=list)
     relations: List[Tuple[int, int, str]] = field(default_factory=list)
     annotated: bool = True
-    entity_counts: "Counter[Tuple[str, Optional[str]]]" = field(default_factory=Counter)
-    relation_counts: "Counter[Tuple[str, Optional[str]]]" = field(default_factory=Counter)
+    entity_counts: CountsT = field(default_factory=Counter)
+    relation_counts: CountsT = field(default_factory=Counter)
+
+
+@dataclass
+class GoldCounts:
+    """What a corpus holds, and what of it can't be learned.
+
+    docs (int): Number of documents.
+    unannotated (int): Those whose entities are not annotated.
+    entities (CountsT): Number of gold entities by (label, reason of loss); the reason is None for those kept.
+    relations (CountsT): The same for relations.
+    """
+
+    docs: int = 0
+    unannotated: int = 0
+    entities: CountsT = field(default_factory=Counter)
+    relations: CountsT = field(default_factory=Counter)
+
+    def add(self, gold: Gold) -> None:
+        """Count a document.
+
+        gold (Gold): Its annotation.
+        """
+        self.docs += 1
+        self.unannotated += not gold.annotated
+        self.entities.update(gold.entity_counts)
+        self.relations.update(gold.relation_counts)
+
+    def table(self) -> str:
+        """RETURNS (str): All counts as a table for the terminal."""
+        reasons = sorted({reason for _, reason in [*self.entities, *self.relations] if reason is not None})
+        columns = [None, *reasons]
+        rows = []
+        for kind, counts in (("entity", self.entities), ("relation", self.relations)):
+            for label in labels_of(counts):
+                rows.append((kind, label, *(counts[label, reason] for reason in columns)))
+            rows.append((kind, "all", *(sum(n for (_, r), n in counts.items() if r == reason) for reason in columns)))
+        title = f"Training data: {self.docs} documents"
+        if self.unannotated:
+            title += f", of which {self.unannotated} have no annotated entities and are not learned from"
+        header = ("", "label", "kept", *(f"lost: {reason}" for reason in reasons))
+        return title + table(rows, header=header, divider=True, aligns=("l", "l", *("r" for _ in columns)))
+
+
+def labels_of(counts: CountsT) -> List[str]:
+    """The labels that were counted.
+
+    counts (CountsT): Counts by (label, reason).
+    RETURNS (List[str]): The labels, sorted.
+    """
+    return sorted({label for label, _ in counts})
 
 
 def sentence_bounds(docs: Sequence[Doc]) -> Ints:
@@ -181,29 +235,3 @@ def align_gold(
         gold.relation_counts[label, reason] += 1
     gold.relations = sorted(relations)
     return gold
-
-
-def count_table(golds: Iterable[Gold]) -> str:
-    """The gold annotation of a corpus in one table: what is kept for each label, and what is lost and why.
-
-    golds (Iterable[Gold]): The annotation of the documents.
-    RETURNS (str): The table.
-    """
-    entities: "Counter[Tuple[str, Optional[str]]]" = Counter()
-    relations: "Counter[Tuple[str, Optional[str]]]" = Counter()
-    n_docs = n_unannotated = 0
-    for gold in golds:
-        n_docs += 1
-        n_unannotated += not gold.annotated
-        entities.update(gold.entity_counts)
-        relations.update(gold.relation_counts)
-    reasons = sorted({reason for _, reason in [*entities, *relations] if reason is not None})
-    rows = []
-    for kind, counts in (("entity", entities), ("relation", relations)):
-        labels = sorted({label for label, _ in counts})
-        rows.extend([(kind, label, *(counts[label, reason] for reason in [None, *reasons])) for label in labels])
-        totals = [sum(n for (_, r), n in counts.items() if r == reason) for reason in [None, *reasons]]
-        rows.append((kind, "all", *totals))
-    title = f"Training data: {n_docs} documents, {n_unannotated} without annotated entities (nothing is learned from these)"
-    aligns = ("l", "l", *("r" for _ in [None, *reasons]))
-    return title + table(rows, header=("", "label", "kept", *reasons), divider=True, aligns=aligns)

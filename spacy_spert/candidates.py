@@ -5,7 +5,7 @@ of flat token indices, end exclusive; a pair is a row (head, tail) of indices in
 """
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Sequence
 
 import numpy
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ Floats = NDArray[numpy.float32]
 Bools = NDArray[numpy.bool_]
 
 NONE = 0  # Column of the span scores that stands for "no entity".
+UNKNOWN = -1  # In place of a column: nothing is to be learned about the label of this span.
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Samples:
     """Spans and pairs to train on, with what they are.
 
     spans (Ints): Flat token boundaries, shape (n_spans, 2).
-    span_labels (Ints): Column of the gold label, 0 for none, shape (n_spans,). -1 where it is unknown: no loss.
+    span_labels (Ints): Column of the gold label, NONE or UNKNOWN, shape (n_spans,).
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_labels (Floats): 1.0 for each relation that holds, shape (n_pairs, n_relation_labels).
     """
@@ -31,6 +32,39 @@ class Samples:
     span_labels: Ints
     pairs: Ints
     pair_labels: Floats
+
+    @classmethod
+    def empty(cls, n_relation_labels: int) -> "Samples":
+        """Samples of nothing.
+
+        n_relation_labels (int): Number of relation labels.
+        RETURNS (Samples): No spans and no pairs.
+        """
+        no_rows = numpy.zeros((0, 2), dtype="int64")
+        return cls(no_rows, no_rows[:, 0], no_rows, numpy.zeros((0, n_relation_labels), dtype="float32"))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Samples"]) -> "Samples":
+        """Put samples together whose indices fit each other already.
+
+        parts (Sequence[Samples]): At least one.
+        RETURNS (Samples): All of them.
+        """
+        return cls(
+            numpy.concatenate([part.spans for part in parts]),
+            numpy.concatenate([part.span_labels for part in parts]),
+            numpy.concatenate([part.pairs for part in parts]),
+            numpy.concatenate([part.pair_labels for part in parts]),
+        )
+
+    def shift(self, tokens: int, spans: int) -> "Samples":
+        """The same samples with other numbers.
+
+        tokens (int): To add to the tokens.
+        spans (int): To add to the indices of spans.
+        RETURNS (Samples): The renumbered samples.
+        """
+        return Samples(self.spans + tokens, self.span_labels, self.pairs + spans, self.pair_labels)
 
     def select(self, keep: Bools) -> "Samples":
         """Leave out spans, and with them the pairs they are part of.
@@ -102,6 +136,45 @@ def ranges(counts: Ints) -> Ints:
     """0..n-1 for every n in counts, one after the other."""
     total = int(counts.sum())
     return numpy.arange(total) - numpy.repeat(numpy.cumsum(counts) - counts, counts)
+
+
+def sample_sentence(
+    n_tokens: int,
+    entities: Ints,
+    entity_labels: Ints,
+    related: Ints,
+    relation_labels: Floats,
+    *,
+    max_width: int,
+    negative_spans: int,
+    negative_relations: int,
+    max_distance: int = 0,
+    weak: bool = False,
+) -> Samples:
+    """What to learn from a sentence: all entities and relations, and negatives of both (section 3.4 of the paper).
+
+    n_tokens (int): Length of the sentence.
+    entities (Ints): The gold entities, in tokens of the sentence, sorted by start, then end, shape (n_entities, 2).
+    entity_labels (Ints): Their columns, shape (n_entities,).
+    related (Ints): The related pairs, as indices into entities, shape (n_related, 2).
+    relation_labels (Floats): 1.0 for each relation that holds, shape (n_related, n_relation_labels).
+    max_width (int): Longest span.
+    negative_spans (int): How many spans that are no entities to draw.
+    negative_relations (int): How many pairs that are not related to draw.
+    max_distance (int): Most tokens between the two spans of a negative pair; 0 for no limit.
+    weak (bool): Draw negative pairs from all spans of the sample instead of the entities.
+    RETURNS (Samples): The samples, entities first and related pairs first.
+    """
+    negatives = sample_negative_spans(n_tokens, max_width, entities, negative_spans)
+    spans = numpy.concatenate([entities, negatives])
+    span_labels = numpy.concatenate([entity_labels, numpy.full(len(negatives), NONE)])
+    pool = spans if weak else entities
+    order = numpy.lexsort((pool[:, 1], pool[:, 0]))
+    candidates = order[pairs_within(pool[order], numpy.zeros_like(order), max_distance)]
+    unrelated = sample_negative_pairs(both_orders(candidates), related, negative_relations)
+    zeros = numpy.zeros((len(unrelated), relation_labels.shape[1]), dtype="float32")
+    pair_labels = numpy.concatenate([relation_labels, zeros])
+    return Samples(spans, span_labels, numpy.concatenate([related, unrelated]), pair_labels)
 
 
 def sample_negative_spans(n_tokens: int, max_width: int, gold: Ints, count: int) -> Ints:

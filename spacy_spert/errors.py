@@ -31,7 +31,7 @@ class Errors:
         "gold_preproc) loses them."
     )
     S012 = (
-        "Component '{name}' can't use {kind} label '{label}' (document {doc}: {where}): its labels are {labels}. Fix "
+        "Component '{name}' does not know the {kind} label '{label}' of document {doc}. Its labels are {labels}. Fix "
         "the annotation or add the label to [initialize.components.{name}.labels]."
     )
     S013 = (
@@ -43,9 +43,7 @@ class Errors:
         "Component '{name}' is initialized already and can't take another label ('{label}'). Add all labels before "
         "nlp.initialize()."
     )
-    S016 = (
-        "Component '{name}' gets labels of the form {form}; got: {value}. `spacy init labels` writes the right form."
-    )
+    S016 = "Component '{name}' gets labels of the form {form}; got: {value}. `spacy init labels` writes the right form."
     S017 = (
         "Component '{name}': symmetric label '{label}' is not among the relation labels {labels}. Correct "
         "[components.{name}] symmetric_labels."

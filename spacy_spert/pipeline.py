@@ -6,7 +6,7 @@ spaCy imports this module whenever a pipeline is made, so it must not import tor
 import logging
 import math
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union
 
 import numpy
 import srsly
@@ -19,17 +19,8 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .alignment import Gold, align_gold, count_table, sentence_bounds
-from .candidates import (
-    Ints,
-    Samples,
-    Scores,
-    Search,
-    both_orders,
-    pairs_within,
-    sample_negative_pairs,
-    sample_negative_spans,
-)
+from .alignment import Gold, GoldCounts, align_gold, labels_of, sentence_bounds
+from .candidates import UNKNOWN, Ints, Samples, Scores, Search, sample_sentence
 from .decode import best_non_overlapping, decode_relations
 from .errors import Errors, Warnings
 from .loss import relation_loss, span_loss
@@ -342,23 +333,19 @@ class Spert(TrainablePipe):
         RETURNS (Samples): Spans and pairs in tokens of the batch.
         RAISES (ValueError): If a label is unknown.
         """
-        spans: List[Ints] = [numpy.zeros((0, 2), dtype="int64")]
-        span_labels: List[Ints] = [numpy.zeros(0, dtype="int64")]
-        pairs: List[Ints] = [numpy.zeros((0, 2), dtype="int64")]
-        pair_labels: List[Any] = [numpy.zeros((0, len(self.relation_labels)), dtype="float32")]
+        parts = [Samples.empty(len(self.relation_labels))]
         n_spans = n_tokens = 0
         for example in examples:
             bounds = sentence_bounds([example.predicted])
             gold = self._align(example, bounds)
-            for start, end in zip(bounds[:-1], bounds[1:]) if gold.annotated else ():
-                sentence = self._sample_sentence(gold, int(start), int(end))
-                spans.append(sentence.spans + n_tokens)
-                span_labels.append(sentence.span_labels)
-                pairs.append(sentence.pairs + n_spans)
-                pair_labels.append(sentence.pair_labels)
-                n_spans += len(sentence.spans)
+            if gold.annotated:
+                self._check_labels(example.reference, gold)
+                for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+                    part = self._sample_sentence(gold, start, end)
+                    parts.append(part.shift(start + n_tokens, n_spans))
+                    n_spans += len(part.spans)
             n_tokens += len(example.predicted)
-        return Samples(*(numpy.concatenate(arrays) for arrays in (spans, span_labels, pairs, pair_labels)))
+        return Samples.concatenate(parts)
 
     def initialize(
         self,
@@ -380,24 +367,23 @@ class Spert(TrainablePipe):
         transformer = self._check_upstream(nlp)
         if labels is not None:
             self._set_labels(labels)
-        given = bool(self.labels)
-        golds = self._count(get_examples(), nlp, transformer)
-        if not given:
-            found = [sorted({label for gold in golds for label, _ in counts(gold)}) for counts in _COUNTS]
-            self._set_labels({"entities": found[0], "relations": found[1]})
-        n_entities, n_relations = (sum(sum(counts(gold).values()) for gold in golds) for counts in _COUNTS)
+        counts = self._count(get_examples(), nlp, transformer)
+        if not self.labels:
+            self._set_labels({"entities": labels_of(counts.entities), "relations": labels_of(counts.relations)})
+        n_entities, n_relations = sum(counts.entities.values()), sum(counts.relations.values())
         if not n_entities:
-            raise ValueError(Errors.S010.format(name=self.name, docs=len(golds), key=self.cfg["spans_key"]))
-        expected = self.relation_labels or tuple(self.cfg["symmetric_labels"])
-        if (expected or self.cfg["task"] == "relations") and self.cfg["task"] != "entities" and not n_relations:
-            text = Errors.S011.format(name=self.name, labels=list(expected), docs=len(golds), ents=n_entities)
-            raise ValueError(text)
+            raise ValueError(Errors.S010.format(name=self.name, docs=counts.docs, key=self.cfg["spans_key"]))
+        expected = [*self.relation_labels, *self.cfg["symmetric_labels"]] or self.cfg["task"] == "relations"
+        if expected and self.cfg["task"] != "entities" and not n_relations:
+            raise ValueError(
+                Errors.S011.format(name=self.name, labels=list(self.relation_labels), docs=counts.docs, ents=n_entities)
+            )
         unknown = set(self.cfg["symmetric_labels"]) - set(self.relation_labels)
         if unknown and self.cfg["task"] != "entities":
             raise ValueError(
                 Errors.S017.format(name=self.name, label=sorted(unknown)[0], labels=list(self.relation_labels))
             )
-        logger.info(count_table(golds))
+        logger.info(counts.table())
         sample = [eg.predicted for eg, _ in zip(get_examples(), range(10)) if len(eg.predicted)]
         self.cfg["width"] = self._encoder_width(sample, transformer)
         self._make_head()
@@ -484,9 +470,9 @@ class Spert(TrainablePipe):
             for label in labels.get(key) or []:
                 self.add_label(label, kind)  # type: ignore[arg-type]
 
-    def _count(self, examples: Iterable[Example], nlp: Optional[Language], transformer: Optional[Model]) -> List[Gold]:
+    def _count(self, examples: Iterable[Example], nlp: Optional[Language], transformer: Optional[Model]) -> GoldCounts:
         """Align all gold annotation, with the sentence marks that training will see."""
-        golds = []
+        counts = GoldCounts()
         annotators = self._sentence_annotators(nlp)
         for example in examples:
             if annotators and not example.predicted.has_annotation("SENT_START"):
@@ -501,9 +487,9 @@ class Spert(TrainablePipe):
                 covered = seen_tokens(transformer, example.predicted)
             gold = self._align(example, sentence_bounds([example.predicted]), covered)
             if self.labels:
-                self._check_gold(example.reference, gold)
-            golds.append(gold)
-        return golds
+                self._check_labels(example.reference, gold)
+            counts.add(gold)
+        return counts
 
     def _sentence_annotators(self, nlp: Optional[Language]) -> List[Callable[[Doc], Doc]]:
         """Components that mark sentences by rule while training, such as the sentencizer."""
@@ -576,69 +562,48 @@ class Spert(TrainablePipe):
             covered=covered,
         )
 
-    def _check_gold(self, doc: Doc, gold: Gold) -> None:
-        kinds = (("entity", gold.entity_counts, self.entity_labels), ("relation", gold.relation_counts, self.relation_labels))
-        for kind, counts, labels in kinds:
-            for label, _ in counts:
-                if label not in labels:
-                    raise ValueError(
-                        Errors.S012.format(
-                            name=self.name,
-                            kind=kind,
-                            label=label,
-                            doc=describe_doc(doc),
-                            where=f"{sum(counts.values())} annotations of this kind",
-                            labels=list(labels),
-                        )
+    def _check_labels(self, doc: Doc, gold: Gold) -> None:
+        """Make sure that all labels of a document are known."""
+        for kind, counts, known in (
+            ("entity", gold.entity_counts, self.entity_labels),
+            ("relation", gold.relation_counts, self.relation_labels),
+        ):
+            for label in labels_of(counts) if kind == "entity" or self.cfg["task"] != "entities" else ():
+                if label not in known:
+                    text = Errors.S012.format(
+                        name=self.name, kind=kind, label=label, doc=describe_doc(doc), labels=list(known)
                     )
+                    raise ValueError(text)
 
     def _sample_sentence(self, gold: Gold, start: int, end: int) -> Samples:
-        """Samples of one sentence, in tokens of the document."""
-        cfg = self.cfg
+        """Samples of the sentence from start to end, in its own tokens."""
+        task = self.cfg["task"]
         chosen = [i for i, (first, _, _) in enumerate(gold.entities) if start <= first < end]
-        entities = numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2)
-        labels = [1 + self._label_index("entity", gold.entities[i][2]) for i in chosen]
-        spans = entities
-        if cfg["task"] != "relations":
-            negatives = sample_negative_spans(end - start, cfg["max_span_width"], entities - start, cfg["negative_spans"])
-            spans = numpy.concatenate([entities, negatives + start])
-            labels += [0] * len(negatives)
-        else:
-            labels = [-1] * len(spans)
-        pairs: Dict[Tuple[int, int], Any] = {}
         position = {i: n for n, i in enumerate(chosen)}
-        for head, tail, label in gold.relations if cfg["task"] != "entities" else ():
+        pairs: Dict[Tuple[int, int], Any] = {}
+        for head, tail, label in gold.relations if task != "entities" else ():
             if head in position:
                 pair = (position[head], position[tail])
-                if label in cfg["symmetric_labels"]:
+                if label in self.cfg["symmetric_labels"]:
+                    # Entities are sorted, so that this is textual order.
                     pair = (min(pair), max(pair))
                 row = pairs.setdefault(pair, numpy.zeros(len(self.relation_labels), dtype="float32"))
-                row[self._label_index("relation", label)] = 1.0
-        related = numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2)
-        negatives = numpy.zeros((0, 2), dtype="int64")
-        if self.relation_labels and cfg["task"] != "entities":
-            candidates = self._negative_candidates(spans, len(entities))
-            negatives = sample_negative_pairs(candidates, related, cfg["negative_relations"])
-        rows = [*pairs.values(), numpy.zeros((0, len(self.relation_labels)), dtype="float32")]
-        zeros = numpy.zeros((len(negatives), len(self.relation_labels)), dtype="float32")
-        return Samples(
-            spans, numpy.asarray(labels, dtype="int64"), numpy.concatenate([related, negatives]), numpy.vstack([*rows, zeros])
+                row[self.cfg["relation_labels"].index(label)] = 1.0
+        samples = sample_sentence(
+            end - start,
+            numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2) - start,
+            numpy.asarray([1 + self.cfg["entity_labels"].index(gold.entities[i][2]) for i in chosen], dtype="int64"),
+            numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2),
+            numpy.asarray(list(pairs.values()), dtype="float32").reshape(-1, len(self.relation_labels)),
+            max_width=self.cfg["max_span_width"],
+            negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
+            negative_relations=self.cfg["negative_relations"] if self.relation_labels and task != "entities" else 0,
+            max_distance=self.cfg["max_relation_distance"],
+            weak=self.cfg["negative_sampling"] == "weak",
         )
-
-    def _negative_candidates(self, spans: Ints, n_entities: int) -> Ints:
-        """Pairs of spans that unrelated pairs are drawn from: of entities, or of all spans."""
-        if self.cfg["negative_sampling"] == "strong":
-            spans = spans[:n_entities]
-        order = numpy.lexsort((spans[:, 1], spans[:, 0]))
-        pairs = pairs_within(spans[order], numpy.zeros(len(spans), dtype="int64"), self.cfg["max_relation_distance"])
-        return both_orders(order[pairs])
-
-    def _label_index(self, kind: str, label: str) -> int:
-        labels = self.cfg[f"{kind}_labels"]
-        if label not in labels:
-            text = Errors.S012.format(name=self.name, kind=kind, label=label, doc="in the batch", where="training", labels=labels)
-            raise ValueError(text)
-        return labels.index(label)
+        if task == "relations":
+            samples.span_labels[:] = UNKNOWN
+        return samples
 
     def _given(self, doc: Doc) -> List[Span]:
         """The entities to relate, for task "relations", sorted."""
@@ -681,14 +646,3 @@ class Spert(TrainablePipe):
         n = int(scores.dropped[sentence]) + math.ceil(n_tokens * self.cfg["entities_per_token"])
         text = Warnings.W001.format(name=self.name, limit=n_tokens, n=n, doc=describe_doc(doc))
         logger.warning(text)
-
-
-def _entity_counts(gold: Gold) -> Any:
-    return gold.entity_counts
-
-
-def _relation_counts(gold: Gold) -> Any:
-    return gold.relation_counts
-
-
-_COUNTS = (_entity_counts, _relation_counts)

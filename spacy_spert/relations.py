@@ -108,7 +108,9 @@ def set_entities(
     group = SpanGroup(doc, name=key, spans=list(spans))
     if scores is not None:
         group.attrs[SCORES_ATTR] = numpy.asarray(scores, dtype="float32")
-    group.attrs[RELATIONS_ATTR] = [[int(head), int(tail), str(label), float(score)] for head, tail, label, score in rows]
+    group.attrs[RELATIONS_ATTR] = [
+        [int(head), int(tail), str(label), float(score)] for head, tail, label, score in rows
+    ]
     doc.spans[key] = group
 
 

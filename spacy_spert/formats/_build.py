@@ -85,6 +85,10 @@ class Gold:
         self._at: Dict[Tuple[int, int], int] = {}
         self._seen: Set[Tuple[int, int, str]] = set()
 
+    def __contains__(self, key: Hashable) -> bool:
+        """RETURNS (bool): Whether an entity was added under this key, even if it was lost."""
+        return key in self._index
+
     def entity(self, key: Hashable, start: int, end: int, label: Any, score: Optional[float] = None) -> None:
         """Add an entity by its tokens.
 
@@ -407,22 +411,33 @@ def build_docs(path: Path, records: Iterable[Tuple[str, Any]], build: Build, los
         losses.drop(Reasons.BROKEN, f"{path}: {Errors.F004}")
 
 
+def read_lines(path: Path, blank: bool = False) -> Iterator[Tuple[str, bytes]]:
+    """Read a file line by line. They are left as bytes, so that a wrong encoding is the matter of one record.
+
+    path (Path): The file.
+    blank (bool): Whether to yield blank lines as well.
+    YIELDS (Tuple[str, bytes]): The place and the line.
+    """
+    with path.open("rb") as file_:
+        for i, line in enumerate(file_, start=1):
+            if blank or line.strip():
+                yield f"{path}:{i}", line
+
+
 def read_json_lines(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:
     """Make Docs of a file with one JSON object a line. Blank lines are passed over.
 
     path (Any): The file.
     build (Build): Makes Docs of one object.
     losses (Losses): Where to count.
-    YIELDS (Doc): The documents.
+    RETURNS (Iterator[Doc]): The documents.
     """
     path = Path(path)
 
     def from_line(raw: bytes, place: str) -> Iterable[Doc]:
         return build(expect(parse_json(raw), dict, "the record"), place)
 
-    with path.open("rb") as file_:
-        records = ((f"{path}:{i}", line) for i, line in enumerate(file_, start=1) if line.strip())
-        yield from build_docs(path, records, from_line, losses)
+    return build_docs(path, read_lines(path), from_line, losses)
 
 
 def read_json_list(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:

@@ -37,7 +37,15 @@ class Errors:
     F027 = "{output} must end in '.spacy', or spaCy's corpus reader doesn't find it."
     F028 = "Option '{option}' belongs to the format '{format}'."
     F029 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
-    F030 = "Line {line}: {error}"
+    F030 = "Line {line}: expected {n} columns, got {got}: {value}"
+    F031 = "'{key}' has {n} lists for {sentences} sentences."
+    F032 = "{what} does not occur in the sentence."
+    F033 = "Relation before the sentence it belongs to."
+    F034 = "{path} is missing; brat's text and annotation are two files of one name."
+    F035 = "Line {line}: not an annotation line of brat: {value}"
+    F037 = "{what}: more than one entity ends at its head or tail, and 'head_span' and 'child_span' are missing."
+    F038 = "{what} has no offsets in characters but {value}."
+    F036 = "The text is none of the strings of 'data': {keys}"
 
 
 class Reasons:
@@ -55,6 +63,8 @@ class Reasons:
     AMBIGUOUS = "relation: head or tail fits several entities"
     SELF = "relation: head and tail are the same"
     ENTITY_LOST = "relation: its entity was not kept"
+    NO_OFFSETS = "entity: no offsets in characters"
+    NOT_FOUND = "entity: not found in the sentence"
     MERGED = "{kind}: given twice, merged"
     TRIMMED = "entity: blanks at its ends cut off"
     FIELD = "{kind}: field '{key}' not kept"

@@ -182,7 +182,13 @@ class SpertHead(nn.Module):
         if self.relation_classifier is None or not len(pairs):
             return span_logits, span_logits.new_zeros(len(pairs), self.n_relation_labels)
         head, tail = self._index(pairs[:, 0]), self._index(pairs[:, 1])
-        pair_inputs = [self.pool_contexts(encoded, spans, pairs), vectors[head], vectors[tail], widths[head], widths[tail]]
+        pair_inputs = [
+            self.pool_contexts(encoded, spans, pairs),
+            vectors[head],
+            vectors[tail],
+            widths[head],
+            widths[tail],
+        ]
         return span_logits, self.relation_classifier(self.dropout(torch.cat(pair_inputs, dim=1)))
 
     def search(self, embeddings: Tensor, layout: Layout, search: Search) -> Scores:

@@ -10,7 +10,14 @@ from thinc.types import Floats2d
 from ..candidates import Samples, Scores, Search
 from ..errors import Errors
 from .head import ContextT, Layout, PoolingT, SpertHead
-from .wordpieces import as_wordpiece_layer, check_transformer_output, get_gradients, get_layout, is_listener, predict_in_batches
+from .wordpieces import (
+    as_wordpiece_layer,
+    check_transformer_output,
+    get_gradients,
+    get_layout,
+    is_listener,
+    predict_in_batches,
+)
 
 # Training: logits of spans and pairs, and the samples they belong to (without those that have no wordpiece).
 SampleScores = Tuple[Floats2d, Floats2d, Samples]

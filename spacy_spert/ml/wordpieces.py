@@ -28,9 +28,7 @@ from ..relations import describe_doc
 from .head import Layout
 
 
-def build_wordpiece_listener(
-    upstream: str = "*", grad_factor: float = 1.0
-) -> Model[List[Doc], List[TransformerData]]:
+def build_wordpiece_listener(upstream: str = "*", grad_factor: float = 1.0) -> Model[List[Doc], List[TransformerData]]:
     """Listen to the pipeline's shared transformer and get its wordpieces, special tokens included.
 
     upstream (str): Name of the transformer component, or "*" for any.
@@ -132,7 +130,9 @@ def get_gradients(
                 shape = output.model_output["last_hidden_state"].shape
                 d_state = (next(remaining) * grad_factor).reshape(shape)
                 model_output = ModelOutput(last_hidden_state=d_state)
-                gradients.append(TransformerData(model_output=model_output, wordpieces=output.wordpieces, align=output.align))
+                gradients.append(
+                    TransformerData(model_output=model_output, wordpieces=output.wordpieces, align=output.align)
+                )
         else:
             gradients.append(next(remaining) if len(doc) else ops.alloc2f(*output.shape))
     return gradients
