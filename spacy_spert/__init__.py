@@ -4,8 +4,9 @@ Source: Eberts & Ulges, "Span-based Joint Entity and Relation Extraction with Tr
 """
 
 from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
+from .report import displacy_relations
 
 install_extension()
 
-__all__ = ["Relation", "get_relations", "join_docs", "set_relations", "span_as_doc"]
+__all__ = ["Relation", "displacy_relations", "get_relations", "join_docs", "set_relations", "span_as_doc"]
 __version__ = "0.1.0"

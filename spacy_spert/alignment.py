@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Counter as CounterT
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, Optional, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span
@@ -81,7 +81,8 @@ class GoldCounts:
         if self.unannotated:
             title += f", of which {self.unannotated} have no annotated entities and are not learned from"
         header = ("", "label", "kept", *(f"lost: {reason}" for reason in reasons))
-        return title + table(rows, header=header, divider=True, aligns=("l", "l", *("r" for _ in columns)))
+        aligns: List[Literal["r", "c", "l"]] = ["l", "l", *("r" for _ in columns)]  # type: ignore[list-item]
+        return title + table(rows, header=header, divider=True, aligns=aligns)
 
 
 def labels_of(counts: CountsT) -> List[str]:

@@ -1,7 +1,7 @@
 """Which spans and which pairs of spans are looked at: index arrays only.
 
-Tokens are numbered over the whole batch ("flat" tokens), sentences lie one after the other. A span is a row (start, end)
-of flat token indices, end exclusive; a pair is a row (head, tail) of indices into an array of spans.
+Tokens are numbered over the whole batch ("flat" tokens), sentences lie one after the other. A span is a row (start,
+end) of flat token indices, end exclusive; a pair is a row (head, tail) of indices into an array of spans.
 """
 
 from dataclasses import dataclass
@@ -194,8 +194,8 @@ def sample_negative_spans(n_tokens: int, max_width: int, gold: Ints, count: int)
 def sample_negative_pairs(pairs: Ints, related: Ints, count: int) -> Ints:
     """Draw ordered pairs of spans that are not related. Over gold entities these are the paper's strong negatives.
 
-    The reverse of a related pair is a negative, also for a symmetric label: its gold is in textual order, and so the model
-    learns to predict it in that order only.
+    The reverse of a related pair is a negative, also for a symmetric label: its gold is in textual order, and so the
+    model learns to predict it in that order only.
 
     pairs (Ints): The pairs to draw from, each in both orders, shape (n_pairs, 2).
     related (Ints): The related pairs, shape (n_related, 2).

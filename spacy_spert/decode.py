@@ -32,8 +32,9 @@ def decode_relations(
 
 
 def best_non_overlapping(spans: Ints, scores: Floats) -> Bools:
-    """Choose spans greedily by score, leaving out those that overlap a better one. Of equal scores the longer span wins,
-    then the earlier.
+    """Choose spans greedily by score, leaving out those that overlap a better one.
+
+    Of equal scores the longer span wins, then the earlier.
 
     spans (Ints): Token boundaries, shape (n_spans, 2).
     scores (Floats): Shape (n_spans,).

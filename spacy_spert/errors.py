@@ -22,7 +22,8 @@ class Errors:
     S006 = "Relation {index} ('{label}') of document {doc}: its {side} {span} belongs to another document."
     S010 = (
         "Component '{name}' found no entities in the training data ({docs} documents read). Entities are read from "
-        "doc.spans['{key}'], or from doc.ents where a document has no such span group. `spacy spert convert` writes both."
+        "doc.spans['{key}'], or from doc.ents where a document has no such span group. `spacy spert convert` writes "
+        "both."
     )
     S011 = (
         "Component '{name}' expects the relation labels {labels}, but not one relation was read from the training "
@@ -85,6 +86,8 @@ class Errors:
         "Component '{name}' takes the entities as given (task = 'relations'), but document {doc} has no span group "
         "'{key}'. Add a component that writes it before this one."
     )
+    S040 = "Pipeline '{model}' has no 'spert' component. Its components are {names}."
+    S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
 
 

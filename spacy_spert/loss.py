@@ -18,7 +18,7 @@ def span_loss(logits: Floats2d, labels: Ints1d) -> Tuple[float, Floats2d]:
     count = int(known.sum())
     if not count:
         return 0.0, xp.zeros_like(logits)
-    shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted = logits - xp.max(logits, axis=1, keepdims=True)
     log_probs = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     rows = xp.arange(len(labels))
     gradient = xp.exp(log_probs)

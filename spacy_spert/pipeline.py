@@ -64,7 +64,7 @@ grad_factor = 1.0
 """
 )
 
-DEFAULT_SCORE_WEIGHTS = {
+DEFAULT_SCORE_WEIGHTS: Dict[str, Optional[float]] = {
     "spans_spert_f": 0.5,
     "spans_spert_p": 0.0,
     "spans_spert_r": 0.0,
@@ -321,9 +321,9 @@ class Spert(TrainablePipe):
         RETURNS (Tuple[float, Tuple[Floats2d, Floats2d]]): The loss, and its gradients with respect to the logits.
         """
         span_logits, pair_logits, samples = scores
-        asarray = self.model.ops.asarray
-        loss, d_span_logits = span_loss(span_logits, asarray(samples.span_labels))
-        pair_loss, d_pair_logits = relation_loss(pair_logits, asarray(samples.pair_labels))
+        ops = self.model.ops
+        loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
+        pair_loss, d_pair_logits = relation_loss(pair_logits, ops.asarray2f(samples.pair_labels))  # type: ignore[arg-type]
         return loss + pair_loss, (d_span_logits, d_pair_logits)
 
     def get_samples(self, examples: Iterable[Example]) -> Samples:
@@ -388,14 +388,6 @@ class Spert(TrainablePipe):
         self.cfg["width"] = self._encoder_width(sample, transformer)
         self._make_head()
 
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Serialize the component.
-
-        exclude (Iterable[str]): Names of parts to leave out.
-        RETURNS (bytes): The component.
-        """
-        return super().to_bytes(exclude=exclude)
-
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Spert":
         """Load the component from bytes.
 
@@ -422,7 +414,7 @@ class Spert(TrainablePipe):
         """
         deserialize = {
             "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
-            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "vocab": lambda p: self._load_vocab(p, exclude),
             "model": lambda p: self._load_model(Path(p).read_bytes()),
         }
         util.from_disk(path, deserialize, exclude)
@@ -451,9 +443,10 @@ class Spert(TrainablePipe):
         listeners = [node for node in self.model.walk() if hasattr(node, "upstream_name")]
         if nlp is None or not listeners:
             return None
-        for name, pipe in nlp.pipeline:
+        for _, pipe in nlp.pipeline:
             if listeners[0] in getattr(pipe, "listeners", ()):
-                return pipe.model if hasattr(pipe.model, "tokenizer") else None
+                model = getattr(pipe, "model", None)
+                return model if hasattr(model, "tokenizer") else None
             if pipe is self:
                 break
         for name in nlp.pipe_names:
@@ -536,6 +529,9 @@ class Spert(TrainablePipe):
         self.cfg.update(cfg)
         if self.cfg["width"] is not None:
             self._make_head()
+
+    def _load_vocab(self, path: Path, exclude: Iterable[str]) -> None:
+        self.vocab.from_disk(path, exclude=exclude)
 
     def _load_model(self, bytes_data: bytes) -> None:
         try:

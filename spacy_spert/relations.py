@@ -1,7 +1,7 @@
 """Relations on a Doc: the value object, where it is stored, and the `doc._.relations` attribute.
 
-Relations live in the attributes of the span group that holds the entities, as rows `[head, tail, label, score]` of plain
-Python values, where head and tail are indices into the group. Span groups travel with the Doc through `to_bytes`,
+Relations live in the attributes of the span group that holds the entities, as rows `[head, tail, label, score]` of
+plain Python values, where head and tail are indices into the group. Span groups travel with the Doc through `to_bytes`,
 `DocBin`, pickle, `copy` and worker processes, so the relations do as well, and an index tells apart nested entities and
 mentions of the same text.
 """
@@ -79,7 +79,7 @@ def set_relations(doc: Doc, relations: Iterable[Sequence[Any]], key: Optional[st
     """
     relations = list(relations)
     name = _group_for_writing(doc) if key is None else key
-    group = doc.spans[name] if name in doc.spans else None
+    group = doc.spans.get(name)
     if group is None:
         if not relations:
             return
@@ -95,7 +95,7 @@ def set_relations(doc: Doc, relations: Iterable[Sequence[Any]], key: Optional[st
 
 
 def set_entities(
-    doc: Doc, key: str, spans: Iterable[Span], rows: Iterable[Row], scores: Optional[Sequence[float]] = None
+    doc: Doc, key: str, spans: Iterable[Span], rows: Iterable[Row], scores: Optional[Iterable[float]] = None
 ) -> None:
     """Write a span group together with the relations between its spans.
 
@@ -103,11 +103,11 @@ def set_entities(
     key (str): The name of the span group.
     spans (Iterable[Span]): The entities.
     rows (Iterable[Row]): The relations, as (head, tail, label, score) with indices into the entities.
-    scores (Optional[Sequence[float]]): One score per entity, if there are any.
+    scores (Optional[Iterable[float]]): One score per entity, if there are any.
     """
     group = SpanGroup(doc, name=key, spans=list(spans))
     if scores is not None:
-        group.attrs[SCORES_ATTR] = numpy.asarray(scores, dtype="float32")
+        group.attrs[SCORES_ATTR] = numpy.asarray(list(scores), dtype="float32")
     group.attrs[RELATIONS_ATTR] = [
         [int(head), int(tail), str(label), float(score)] for head, tail, label, score in rows
     ]
@@ -175,10 +175,11 @@ def _group_for_writing(doc: Doc) -> str:
 def _to_row(doc: Doc, key: str, i: int, value: Any, index: Dict[SpanKey, int]) -> Row:
     try:
         head, tail, label, score = Relation(*value)
-    except TypeError:
-        head = tail = label = score = None
-    if not (isinstance(head, Span) and isinstance(tail, Span) and isinstance(label, str)):
-        raise ValueError(Errors.S005.format(index=i, doc=describe_doc(doc), value=repr(value)))
+        if not (isinstance(head, Span) and isinstance(tail, Span) and isinstance(label, str)):
+            raise TypeError
+        score = float(score)
+    except (TypeError, ValueError):
+        raise ValueError(Errors.S005.format(index=i, doc=describe_doc(doc), value=repr(value))) from None
     ends = []
     for side, span in (("head", head), ("tail", tail)):
         place = {"index": i, "label": label, "doc": describe_doc(doc), "side": side, "span": describe_span(span)}
@@ -189,7 +190,7 @@ def _to_row(doc: Doc, key: str, i: int, value: Any, index: Dict[SpanKey, int]) -
         ends.append(index[(span.start, span.end, span.label)])
     if ends[0] == ends[1]:
         raise ValueError(Errors.S002.format(index=i, label=label, doc=describe_doc(doc), span=describe_span(head)))
-    return ends[0], ends[1], label, float(score)  # type: ignore[arg-type]
+    return ends[0], ends[1], label, score
 
 
 def _copy_group(doc: Doc, key: str, group: SpanGroup, kept: Sequence[int], offset: int) -> None:
@@ -209,4 +210,4 @@ def _scores(group: SpanGroup, kept: Iterable[int]) -> List[float]:
 
 
 def _moved(doc: Doc, span: Span, offset: int) -> Span:
-    return Span(doc, span.start + offset, span.end + offset, span.label_, span.kb_id_, span_id=span.id_)
+    return Span(doc, span.start + offset, span.end + offset, span.label_, kb_id=span.kb_id_, span_id=span.id_)

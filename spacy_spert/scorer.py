@@ -1,8 +1,7 @@
 """Scores of entities and relations, counted against all gold annotation. Fractions from 0 to 1."""
 
-from collections import defaultdict
 from functools import partial
-from typing import Any, Callable, Collection, Dict, Hashable, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Collection, Dict, Hashable, Iterable, Iterator, List, Optional, Tuple
 
 from spacy.scorer import PRFScore, get_ner_prf
 from spacy.tokens import Span
@@ -47,12 +46,41 @@ def score_spert(
     spans_key (str): The span group to score.
     symmetric_labels (Collection[str]): Relation labels without direction.
     symmetric (str): How they are counted: "once", "directed" or "twice".
-    RETURNS (Dict[str, Any]): For the prefixes `spans_{spans_key}`, `rels` (boundaries and label) and `rels_strict` (entity
-        labels too): `_p`, `_r`, `_f` over all, `_macro_f`, the mean F over the labels that occur, and `_per_type`, a dict
-        of p, r and f for each label. Further those of `doc.ents`: `ents_p`, `ents_r`, `ents_f`, `ents_per_type`.
+    RETURNS (Dict[str, Any]): For the prefixes `spans_{spans_key}`, `rels` (boundaries and label) and `rels_strict`
+        (entity labels too): `_p`, `_r`, `_f` over all, `_macro_f`, the mean F over the labels that occur, and
+        `_per_type`, a dict of p, r and f for each label. Further those of `doc.ents`: `ents_p`, `ents_r`, `ents_f`,
+        `ents_per_type`.
     """
     examples = list(examples)
-    pairs: Dict[str, List[Tuple[Set[Labelled], Set[Labelled]]]] = {"spans": [], "rels": [], "rels_strict": []}
+    scores: Dict[str, Any] = {}
+    counts = count_spert(examples, spans_key=spans_key, symmetric_labels=symmetric_labels, symmetric=symmetric)
+    for name, types in counts.items():
+        prefix = f"spans_{spans_key}" if name == "spans" else name
+        total = sum(types.values(), PRFScore())
+        scores[f"{prefix}_p"] = total.precision
+        scores[f"{prefix}_r"] = total.recall
+        scores[f"{prefix}_f"] = total.fscore
+        scores[f"{prefix}_macro_f"] = macro([score.fscore for score in types.values()])
+        scores[f"{prefix}_per_type"] = {label: score.to_dict() for label, score in types.items()}
+    return {**scores, **get_ner_prf(examples)}
+
+
+def count_spert(
+    examples: Iterable[Example],
+    *,
+    spans_key: str = DEFAULT_SPANS_KEY,
+    symmetric_labels: Collection[str] = (),
+    symmetric: str = "once",
+) -> Dict[str, Dict[str, PRFScore]]:
+    """Count what is right and wrong, as `score_spert` does.
+
+    examples (Iterable[Example]): Predicted documents with their references.
+    spans_key (str): The span group to score.
+    symmetric_labels (Collection[str]): Relation labels without direction.
+    symmetric (str): How they are counted: "once", "directed" or "twice".
+    RETURNS (Dict[str, Dict[str, PRFScore]]): For "spans", "rels" and "rels_strict" the counts of each label.
+    """
+    counts: Dict[str, Dict[str, PRFScore]] = {"spans": {}, "rels": {}, "rels_strict": {}}
     for example in examples:
         gold_spans = gold_entities(example.reference, spans_key)
         if gold_spans is None:
@@ -61,13 +89,21 @@ def score_spert(
         predicted_spans = list(example.predicted.spans.get(spans_key, []))
         relations = get_relations(example.predicted, spans_key)
         predicted = _Reader(predicted_spans, relations, symmetric_labels, symmetric, example)
-        for name, rows in pairs.items():
-            rows.append((set(getattr(gold, name)()), set(getattr(predicted, name)())))
-    scores = {}
-    for name, rows in pairs.items():
-        scores.update(_prf(f"spans_{spans_key}" if name == "spans" else name, rows))
-    scores.update(get_ner_prf(examples))
-    return scores
+        for name, types in counts.items():
+            right, found = set(getattr(gold, name)()), set(getattr(predicted, name)())
+            for label in sorted({label for label, _ in right | found}):
+                of_label = ({item for item in side if item[0] == label} for side in (found, right))
+                types.setdefault(label, PRFScore()).score_set(*of_label)
+    return {name: dict(sorted(types.items())) for name, types in counts.items()}
+
+
+def macro(values: Collection[float]) -> float:
+    """The mean over labels; 0.0 without any.
+
+    values (Collection[float]): A value for each label.
+    RETURNS (float): Their mean.
+    """
+    return sum(values) / len(values) if values else 0.0
 
 
 class _Reader:
@@ -112,20 +148,3 @@ class _Reader:
         start, end = map_span(span, *self._map)
         # A span that is none of the reference must stay distinct, and equal to no gold span.
         return (start, end) if start >= 0 else (-1 - span.start, -1 - span.end)
-
-
-def _prf(prefix: str, rows: List[Tuple[Set[Labelled], Set[Labelled]]]) -> Dict[str, Any]:
-    total = PRFScore()
-    types: Dict[str, PRFScore] = defaultdict(PRFScore)
-    for gold, predicted in rows:
-        total.score_set(predicted, gold)
-        for label in {label for label, _ in gold | predicted}:
-            chosen = ({item for item in side if item[0] == label} for side in (predicted, gold))
-            types[label].score_set(*chosen)
-    return {
-        f"{prefix}_p": total.precision,
-        f"{prefix}_r": total.recall,
-        f"{prefix}_f": total.fscore,
-        f"{prefix}_macro_f": sum(score.fscore for score in types.values()) / len(types) if types else 0.0,
-        f"{prefix}_per_type": {label: score.to_dict() for label, score in sorted(types.items())},
-    }

@@ -16,10 +16,7 @@ class Errors:
     F009 = "Sentence start {start} is not the start of a token."
     F010 = "{what} has no label."
     F011 = "{what} lies outside the {n} {unit} of the document, or is empty. The end is exclusive and above the start."
-    F012 = (
-        "{what} is not on token boundaries ({text}). Correct the offsets, or give the tokens with the record "
-        "('tokens' or 'token_offsets')."
-    )
+    F012 = "{what} is not on token boundaries ({text}). The offsets are wrong, or the tokenizer doesn't split there."
     F013 = "{what} covers the same tokens as entity {other}, which has the label '{label}'. A span has one label."
     F014 = "{what}: its {side} is no entity of this record."
     F015 = "{what} relates an entity to itself. Head and tail must differ."

@@ -1,9 +1,9 @@
 """The network above the encoder: pooling, span classifier, relation classifier. Knows torch, not spaCy.
 
-Everything reads one flat array of wordpiece embeddings without padding. Nothing has the size spans x tokens x width: the
-maximum over any stretch of wordpieces is two look-ups in a table of maxima over power-of-two lengths, and in prediction a
-linear layer over a concatenation is taken apart, so that the terms of a sentence, a width, a head or a tail are computed
-once and only added for each candidate.
+Everything reads one flat array of wordpiece embeddings without padding. Nothing has the size spans x tokens x width:
+the maximum over any stretch of wordpieces is two look-ups in a table of maxima over power-of-two lengths, and in
+prediction a linear layer over a concatenation is taken apart, so that the terms of a sentence, a width, a head or a
+tail are computed once and only added for each candidate.
 """
 
 from dataclasses import dataclass
@@ -330,10 +330,8 @@ class SpertHead(nn.Module):
         """
         if self.context == "cls":
             return encoded.contexts[self._index(_sentence_of(encoded, spans)[pairs[:, 0]])]
-        if table is None:
-            table = self._context_table(encoded, spans, pairs)
         starts, ends = self._context_bounds(encoded, spans, pairs)
-        return table.query(starts, ends)
+        return table.query(starts, ends) if table else self._max(encoded.pieces, starts, ends)
 
     def _context_bounds(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Tuple[Ints, Ints]:
         if self.context == "sentence":

@@ -40,7 +40,7 @@ def build_spert(
 
     tok2vec (Model): The encoder: a `spacy_spert.WordpieceListener.v1`, or any Model[List[Doc], List[Floats2d]].
     width_embedding (int): Width of the learned embedding of a span's width in tokens.
-    dropout (float): Dropout on the input of the two classifiers, between 0 and 1. `training.dropout` has no effect on it.
+    dropout (float): Dropout on the input of the two classifiers, from 0 to 1. `training.dropout` has no effect on it.
     context (str): What a relation sees between head and tail: the wordpieces between them ("localized"), the whole
         sentence ("sentence"), or the special token of the sentence ("cls").
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
@@ -69,9 +69,16 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
     """Make the head, once the dimensions are known."""
     if model.has_ref("head"):
         return
-    sizes = [model.get_dim(name) for name in ("nI", "nE", "nR", "nW")]
-    settings = {name: model.attrs[name] for name in ("width_embedding", "dropout", "context", "pooling")}
-    module = SpertHead(*sizes, **settings)
+    module = SpertHead(
+        model.get_dim("nI"),
+        model.get_dim("nE"),
+        model.get_dim("nR"),
+        model.get_dim("nW"),
+        width_embedding=model.attrs["width_embedding"],
+        dropout=model.attrs["dropout"],
+        context=model.attrs["context"],
+        pooling=model.attrs["pooling"],
+    )
     head: Model[HeadInputT, OutputT] = PyTorchWrapper(
         module, convert_inputs=convert_inputs, convert_outputs=convert_outputs
     )

@@ -1,6 +1,6 @@
 """AdamW as the paper uses it: one gradient norm over all weights, no decay on biases and layer norms."""
 
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 import torch
 from thinc.api import Optimizer, xp2torch
@@ -10,7 +10,7 @@ KeyT = Tuple[int, str]
 
 
 def build_adamw(
-    learn_rate: object,
+    learn_rate: Any,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -28,7 +28,7 @@ def build_adamw(
     RETURNS (Optimizer): The optimizer.
     """
     return AdamW(
-        learn_rate,  # type: ignore[arg-type]
+        learn_rate,
         beta1=beta1,
         beta2=beta2,
         eps=eps,
@@ -39,10 +39,11 @@ def build_adamw(
 
 
 class AdamW(Optimizer):
-    """Thinc's optimizer hands over one tensor at a time, so it can only clip each on its own. This one collects them and
-    makes the step, by `torch.optim.AdamW`, when all are known: in `step_schedules`, which `spacy train` calls after each
-    batch. In a loop of your own call it after `nlp.update(..., sgd=optimizer)`, as thinc asks for schedules anyway; if you
-    don't, the step is made when the same weights come again.
+    """Thinc hands an optimizer one tensor at a time, which could only be clipped on its own.
+
+    This one collects the gradients and makes the step, by `torch.optim.AdamW`, when all are known: in `step_schedules`,
+    which `spacy train` calls after each batch. In a loop of your own call it after `nlp.update(..., sgd=optimizer)`, as
+    thinc asks for schedules anyway; if you don't, the step is made when the same weights come again.
     """
 
     __slots__ = ["_weights", "_gradients", "_pending", "_adamw"]
@@ -81,7 +82,7 @@ class AdamW(Optimizer):
         parameter.data = tensor
         parameter.grad = self._gradients[key].copy_(xp2torch(gradient))
         self._pending[key] = parameter
-        gradient[...] = 0.0
+        gradient *= 0.0
         return weights, gradient
 
     def step_schedules(self) -> None:

@@ -2,9 +2,9 @@
 
 The encoder is a transformer, whose wordpieces and special tokens are read, or any layer with one vector for each token.
 
-Rules. A token's wordpieces are all rows aligned to it: with overlapping windows those of every window the token stands in.
-A sentence's context is the special token of its window, or the mean over the windows that hold any of its tokens. Tokens
-without wordpieces (blanks, what a window cut off) have no rows.
+Rules. A token's wordpieces are all rows aligned to it: with overlapping windows those of every window the token stands
+in. A sentence's context is the special token of its window, or the mean over the windows that hold any of its tokens.
+Tokens without wordpieces (blanks, what a window cut off) have no rows.
 """
 
 from typing import Any, List, Optional, Sequence, Tuple

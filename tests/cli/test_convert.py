@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 
@@ -9,7 +10,7 @@ from spacy.tokens import DocBin
 from spacy.training import Corpus
 from typer.testing import CliRunner
 
-import spacy_spert.cli  # noqa: F401
+import spacy_spert.cli
 from spacy_spert.cli.convert import convert
 from spacy_spert.formats import READERS, Losses, load
 
@@ -98,6 +99,15 @@ def test_strict_leaves_the_old_output(tmp_path, source):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.spacy"]
 
 
+def test_old_output_is_replaced_and_not_written_over(tmp_path, source):
+    output, link = tmp_path / "out.spacy", tmp_path / "link"
+    output.write_bytes(b"before")
+    os.link(output, link)
+    assert run(source, output, "--from", "jsonl").exit_code == 0
+    assert link.read_bytes() == b"before"
+    assert len(DocBin().from_disk(output)) == 2
+
+
 def test_nothing_to_convert(tmp_path):
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
@@ -167,6 +177,14 @@ def test_python_function_counts_or_raises(tmp_path, source):
     source.write_text("{")
     with pytest.raises(ValueError, match="in.jsonl:1: Not valid JSON"):
         convert(source, tmp_path / "a.spacy", from_format="jsonl")
+
+
+def test_importing_again_registers_nothing_twice():
+    app = spacy_spert.cli.app
+    importlib.reload(spacy_spert.cli)
+    spacy_spert.cli.app = app
+    assert [group.name for group in spacy_app.registered_groups].count("spert") == 1
+    assert "convert" in CliRunner().invoke(spacy_app, ["spert", "--help"]).output
 
 
 def test_registered_readers_exist():

@@ -80,6 +80,13 @@ def test_without_entities_every_token_is_annotated(tmp_path):
     assert rows(doc) == []
 
 
+@pytest.mark.parametrize("record", [{"text": ""}, {"tokens": []}, {"text": "", "token_offsets": []}])
+def test_document_without_tokens(tmp_path, record):
+    (doc,) = read_jsonl(lines(tmp_path / "a.jsonl", {**record, "entities": []}))
+    (stored,) = DocBin(docs=[doc], store_user_data=True).get_docs(NLP.vocab)
+    assert (len(stored), spans(stored), rows(stored)) == (0, [], [])
+
+
 def test_nested_entities_are_all_kept_and_the_longest_are_ents(tmp_path):
     entities = [{"start": 0, "end": 1, "label": "A"}, {"start": 0, "end": 2, "label": "B"}]
     (doc,) = read_jsonl(lines(tmp_path / "a.jsonl", {"tokens": ["x", "y"], "entities": entities}))
@@ -181,8 +188,9 @@ def test_misaligned_entity_is_lost_with_its_relations(tmp_path):
     (message,) = losses.places[Reasons.MISALIGNED]
     assert message.startswith(f"{path}:1: Entity 1 (1-3, 'PER') is not on token boundaries ('nn')")
     assert "Relation 1 -> 0 ('R'): its head could not be kept." in losses.places[Reasons.ENTITY_LOST][0]
-    with pytest.raises(StrictError, match=r"a.jsonl:1: Entity 1 \(1-3, 'PER'\) is not on token boundaries"):
+    with pytest.raises(StrictError) as err:
         list(read_jsonl(path))
+    assert str(err.value) == message
 
 
 def test_blanks_around_an_entity_are_cut_off(tmp_path):

@@ -1,0 +1,35 @@
+# make demo   set up, train on assets/, evaluate, draw
+# make test   set up, run the tests
+# make lint   style and types
+
+PYTHON ?= python3
+VENV ?= .venv
+# Settings for the demo, e.g. VARS="--vars.max_steps 50"
+VARS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint clean
+
+demo: $(INSTALLED)
+	$(BIN)/python -m weasel run all . $(VARS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed. Name it like this: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --progress-bar on -r requirements.txt
+	$(BIN)/python -m pip install --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) corpus encoder training metrics reports packages project.lock

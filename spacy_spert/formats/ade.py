@@ -1,0 +1,127 @@
+"""DRUG-AE.rel of the ADE corpus (Gurulingappa et al. 2012): drugs and their adverse effects in sentences of abstracts:
+
+    10030778|Intravenous azithromycin-induced ototoxicity.|ototoxicity|43|54|azithromycin|22|34
+
+- PubMed id, sentence, effect with start and end, drug with start and end. One line per relation; the lines of a
+  sentence are merged into one Doc. The PubMed id goes to `doc.user_data["meta"]["pmid"]`.
+- Labels, as in SpERT: entities "Adverse-Effect" and "Drug"; relation "Adverse-Effect", from the effect to the drug.
+- Offsets count over the abstract, whose text is not in the file. So mentions are located in the sentence; where one
+  occurs several times, the place is chosen where effect and drug are as far apart as their offsets, and which agrees
+  with most lines of the sentence on where the sentence begins.
+- Effects and drugs may overlap; all are kept. A few mentions end within a token, as in "(5-FU)-associated".
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ._build import Gold, Losses, build_docs, defaults, doc_from_text, read_lines, shorten
+from .errors import Errors, Reasons
+
+EFFECT = "Adverse-Effect"
+DRUG = "Drug"
+RELATION = "Adverse-Effect"
+
+
+class Line(NamedTuple):
+    """One line of the file, which is one relation."""
+
+    place: str
+    pmid: str
+    sentence: str
+    effect: str
+    effect_start: int
+    drug: str
+    drug_start: int
+
+
+def read_ade(path: Union[str, Path], nlp: Optional[Language] = None, losses: Optional[Losses] = None) -> Iterator[Doc]:
+    """Read DRUG-AE.rel.
+
+    path (Union[str, Path]): The file.
+    nlp (Optional[Language]): Its tokenizer splits the sentences. Blank English by default.
+    losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    YIELDS (Doc): One document per sentence, in the order of the file.
+    """
+    path = Path(path)
+    nlp, losses = defaults(nlp, losses)
+
+    def build(lines: List[Line], place: str) -> Iterable[Doc]:
+        pmid, sentence = lines[0].pmid, lines[0].sentence
+        doc = doc_from_text(nlp, sentence)
+        gold = Gold(doc, losses, place)
+        origin = _origin(lines)
+        for line in lines:
+            gold.place = line.place
+            effect, drug = _locate(line, origin)
+            ends = []
+            for mention, start, label in ((line.effect, effect, EFFECT), (line.drug, drug, DRUG)):
+                key = f"{label} {mention!r} at {start}"
+                if start is None:
+                    message = Errors.F032.format(what=f"{label} {mention!r}")
+                    gold.lose(key, Reasons.NOT_FOUND, message)
+                elif key not in gold:
+                    gold.entity_chars(key, start, start + len(mention), label)
+                ends.append(key)
+            gold.relation(ends[0], ends[1], RELATION)
+        yield gold.finish({"pmid": pmid})
+
+    return build_docs(path, _sentences(path, losses), build, losses)
+
+
+def _sentences(path: Path, losses: Losses) -> Iterator[Tuple[str, List[Line]]]:
+    """The lines of each sentence. They need not follow one another, so the file is read to its end first."""
+    found: Dict[Tuple[str, str], List[Line]] = {}
+    for place, raw in read_lines(path):
+        try:
+            line = _parse(raw, place)
+        except ValueError as err:
+            losses.drop(Reasons.BROKEN, f"{place}: {err}")
+            continue
+        found.setdefault((line.pmid, line.sentence), []).append(line)
+    for lines in found.values():
+        yield lines[0].place, lines
+
+
+def _parse(raw: bytes, place: str) -> Line:
+    fields = raw.decode("utf-8").rstrip("\r\n").split("|")
+    if len(fields) != 8:
+        raise ValueError(
+            Errors.F030.format(n=8, got=len(fields), value=shorten(repr(fields)), line=place.rpartition(":")[2])
+        )
+    pmid, sentence, effect, effect_start, _, drug, drug_start, _ = fields
+    return Line(place, pmid, sentence, effect, int(effect_start), drug, int(drug_start))
+
+
+def _occurrences(line: Line) -> Iterator[Tuple[int, int]]:
+    """All pairs of places in the sentence where effect and drug occur."""
+    for effect in re.finditer(f"(?={re.escape(line.effect)})", line.sentence):
+        for drug in re.finditer(f"(?={re.escape(line.drug)})", line.sentence):
+            yield effect.start(), drug.start()
+
+
+def _origin(lines: List[Line]) -> int:
+    """Where in the abstract the sentence begins, according to most of its lines."""
+    votes: Counter[int] = Counter()
+    for line in lines:
+        votes.update(
+            line.effect_start - effect
+            for effect, drug in _occurrences(line)
+            if drug - effect == line.drug_start - line.effect_start
+        )
+    return votes.most_common(1)[0][0] if votes else 0
+
+
+def _locate(line: Line, origin: int) -> Tuple[Optional[int], Optional[int]]:
+    """The places of effect and drug in the sentence; None for a mention that does not occur in it."""
+    pairs = list(_occurrences(line))
+    if not pairs:
+        places = (line.sentence.find(line.effect), line.sentence.find(line.drug))
+        effect, drug = (None if place < 0 else place for place in places)
+        return effect, drug
+    apart = line.drug_start - line.effect_start
+    return min(pairs, key=lambda pair: (abs(pair[1] - pair[0] - apart), abs(line.effect_start - pair[0] - origin)))

@@ -1,0 +1,100 @@
+"""SciERC and other corpora of DyGIE and DyGIE++: JSON lines, one document a line:
+
+    {"doc_key": "X1", "sentences": [["Ann", "lives", "in", "Bonn", "."], ["She", "sings", "."]],
+     "ner": [[[0, 0, "PER"], [3, 3, "LOC"]], []], "relations": [[[0, 0, 3, 3, "LIVES_IN"]], []]}
+
+- One list per sentence. Offsets count tokens over the whole document, and ends are inclusive.
+- A relation names its head and tail by their offsets: [head start, head end, tail start, tail end, label].
+- `doc_key` goes to `doc.user_data["meta"]`, and the number of the sentence if there is one Doc per sentence.
+- Predicted entries have scores after the label; they are passed over. Other fields are counted: coreference clusters,
+  events.
+- SciERC's symmetric relations are COMPARE and CONJUNCTION. Some of its relations are given twice.
+"""
+
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ._build import (
+    Gold,
+    Losses,
+    defaults,
+    doc_from_tokens,
+    expect,
+    ints,
+    mark_sentences,
+    note_fields,
+    read_json_lines,
+    shorten,
+    take,
+)
+from .errors import Errors
+
+FIELDS = ("doc_key", "sentences", "ner", "relations", "dataset")
+
+
+def read_scierc(
+    path: Union[str, Path],
+    nlp: Optional[Language] = None,
+    losses: Optional[Losses] = None,
+    per_sentence: bool = False,
+) -> Iterator[Doc]:
+    """Read DyGIE's JSON lines.
+
+    path (Union[str, Path]): The file.
+    nlp (Optional[Language]): The vocabulary. Blank English by default.
+    losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    per_sentence (bool): One document per sentence, instead of one with sentence marks.
+    YIELDS (Doc): The documents.
+    """
+    nlp, losses = defaults(nlp, losses)
+
+    def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
+        note_fields(record, FIELDS, "record", losses)
+        meta = {"doc_key": record["doc_key"]} if "doc_key" in record else {}
+        sentences = [expect(words, list, "a sentence") for words in take(record, "sentences", list)]
+        ner = _entries(record, "ner", len(sentences), 2)
+        relations = _entries(record, "relations", len(sentences), 4)
+        starts = [sum(map(len, sentences[:i])) for i in range(len(sentences))]
+        if not per_sentence:
+            doc = doc_from_tokens(nlp, [word for words in sentences for word in words])
+            mark_sentences(doc, starts)
+            yield _annotate(Gold(doc, losses, place), 0, sum(ner, []), sum(relations, [])).finish(meta)
+            return
+        for i, words in enumerate(sentences):
+            gold = Gold(doc_from_tokens(nlp, words), losses, f"{place}, sentence {i}")
+            yield _annotate(gold, starts[i], ner[i], relations[i]).finish({**meta, "sentence": i})
+
+    return read_json_lines(path, build, losses)
+
+
+Entry = Tuple[List[int], Any]
+
+
+def _entries(record: Dict[str, Any], key: str, n: int, numbers: int) -> List[List[Entry]]:
+    """Per sentence the entries of a field, each as its offsets and its label."""
+    lists = take(record, key, list)
+    if len(lists) != n:
+        raise ValueError(Errors.F031.format(key=key, n=len(lists), sentences=n))
+    found = []
+    for i, entries in enumerate(lists):
+        where = f"'{key}'[{i}]"
+        for entry in expect(entries, list, where):
+            if len(expect(entry, list, f"an entry of {where}")) <= numbers:
+                expected = f"{numbers} offsets and a label"
+                value = shorten(repr(entry))
+                raise ValueError(Errors.F002.format(where=f"an entry of {where}", expected=expected, value=value))
+        found.append([(ints(entry[:numbers], numbers, f"an entry of {where}"), entry[numbers]) for entry in entries])
+    return found
+
+
+def _annotate(gold: Gold, offset: int, ner: List[Entry], relations: List[Entry]) -> Gold:
+    for n, ((start, end), label) in enumerate(ner):
+        key = (start, end)
+        # A second label on a span needs a key of its own: relations mean the first.
+        gold.entity(key if key not in gold else (start, end, n), start - offset, end + 1 - offset, label)
+    for (head, head_end, tail, tail_end), label in relations:
+        gold.relation((head, head_end), (tail, tail_end), label)
+    return gold

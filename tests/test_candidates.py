@@ -1,0 +1,366 @@
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_spert.candidates import (
+    Samples,
+    all_spans,
+    best_spans,
+    both_orders,
+    pairs_within,
+    ranges,
+    sample_negative_pairs,
+    sample_negative_spans,
+    sample_sentence,
+)
+
+
+def rows(*pairs):
+    return numpy.asarray(pairs, dtype="int64").reshape(-1, 2)
+
+
+def tuples(array):
+    return [tuple(row) for row in array.tolist()]
+
+
+def distance(one, two):
+    """Tokens strictly between two spans."""
+    return max(0, max(one[0], two[0]) - min(one[1], two[1]))
+
+
+def samples():
+    """Three spans and three pairs over them."""
+    return Samples(
+        rows((0, 1), (2, 4), (5, 6)),
+        numpy.asarray([1, 0, 2]),
+        rows((0, 1), (2, 0), (1, 2)),
+        numpy.asarray([[1.0], [0.0], [1.0]], dtype="float32"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    numpy.random.seed(0)
+
+
+# Enumeration
+
+
+@given(st.integers(0, 12), st.integers(1, 15))
+@settings(deadline=None)
+def test_all_spans_equals_a_comprehension(n_tokens, max_width):
+    expected = [(i, i + w) for w in range(1, max_width + 1) for i in range(n_tokens - w + 1)]
+    assert tuples(all_spans(n_tokens, max_width)) == expected
+
+
+def test_all_spans_of_no_tokens_has_two_columns():
+    assert all_spans(0, 3).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "counts, expected",
+    [([], []), ([0], []), ([3], [0, 1, 2]), ([2, 0, 3], [0, 1, 0, 1, 2]), ([0, 1, 0], [0])],
+)
+def test_ranges(counts, expected):
+    assert ranges(numpy.asarray(counts, dtype="int64")).tolist() == expected
+
+
+def test_both_orders_puts_the_reverse_after_each_pair():
+    assert tuples(both_orders(rows((0, 1), (4, 2)))) == [(0, 1), (1, 0), (4, 2), (2, 4)]
+
+
+def test_both_orders_of_nothing():
+    assert both_orders(rows()).shape == (0, 2)
+
+
+# Pairs
+
+
+def test_pairs_stay_in_their_sentence():
+    spans = rows((0, 1), (2, 3), (4, 5), (6, 7))
+    assert tuples(pairs_within(spans, numpy.asarray([0, 0, 1, 1]), 0)) == [(0, 1), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    "max_distance, expected", [(0, [(0, 1)]), (2, []), (3, [(0, 1)]), (4, [(0, 1)])], ids=["none", "2", "3", "4"]
+)
+def test_max_distance_is_inclusive(max_distance, expected):
+    """Three tokens lie between the spans."""
+    spans = rows((0, 2), (5, 6))
+    assert tuples(pairs_within(spans, numpy.zeros(2, dtype="int64"), max_distance)) == expected
+
+
+def test_pairs_of_identical_boundaries_are_left_out():
+    spans = rows((0, 1), (0, 1), (2, 3))
+    assert tuples(pairs_within(spans, numpy.zeros(3, dtype="int64"), 0)) == [(0, 2), (1, 2)]
+
+
+def test_nested_and_overlapping_spans_are_paired():
+    spans = rows((0, 2), (0, 5), (1, 2), (4, 7))
+    found = tuples(pairs_within(spans, numpy.zeros(4, dtype="int64"), 1))
+    # Two tokens lie between (0, 2) and (4, 7), and between (1, 2) and (4, 7).
+    assert found == [(0, 1), (0, 2), (1, 2), (1, 3)]
+
+
+def test_pairs_of_no_spans():
+    assert pairs_within(rows(), numpy.zeros(0, dtype="int64"), 3).shape == (0, 2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)), max_size=10),
+    st.integers(0, 6),
+    st.integers(5, 21),
+)
+@settings(deadline=None)
+def test_pairs_equal_a_double_loop(starts_widths, max_distance, border):
+    spans = sorted({(start, start + width) for start, width in starts_widths} | {(30, 31)})
+    sentences = [int(start >= border) for start, _ in spans]
+    expected = [
+        (i, j)
+        for i in range(len(spans))
+        for j in range(i + 1, len(spans))
+        if sentences[i] == sentences[j] and (not max_distance or distance(spans[i], spans[j]) <= max_distance)
+    ]
+    assert tuples(pairs_within(rows(*spans), numpy.asarray(sentences), max_distance)) == expected
+
+
+# Negatives
+
+
+GOLD = rows((0, 2), (3, 4), (3, 6))
+
+
+def test_negative_spans_are_all_spans_but_gold_when_there_are_few():
+    found = tuples(sample_negative_spans(6, 3, GOLD, 100))
+    assert sorted(found) == sorted(set(tuples(all_spans(6, 3))) - set(tuples(GOLD)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_negative_spans_are_distinct_and_never_gold(seed):
+    numpy.random.seed(seed)
+    found = tuples(sample_negative_spans(6, 3, GOLD, 11))
+    assert len(found) == len(set(found)) == 11
+    assert set(found) <= set(tuples(all_spans(6, 3))) - set(tuples(GOLD))
+
+
+def test_gold_spans_wider_than_the_limit_hide_no_candidate():
+    """(0, 5) of a sentence of six tokens must not be taken for another span with the same code."""
+    found = tuples(sample_negative_spans(6, 2, rows((0, 5)), 100))
+    assert found == tuples(all_spans(6, 2))
+
+
+def test_no_negative_spans_on_request():
+    assert sample_negative_spans(6, 3, GOLD, 0).shape == (0, 2)
+
+
+def test_negative_spans_follow_the_seed():
+    draws = []
+    for seed in (7, 7, 8):
+        numpy.random.seed(seed)
+        draws.append(tuples(sample_negative_spans(30, 5, GOLD, 10)))
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_every_negative_span_can_be_drawn():
+    seen = set()
+    for _ in range(60):
+        seen.update(tuples(sample_negative_spans(4, 2, rows((0, 1)), 3)))
+    assert seen == set(tuples(all_spans(4, 2))) - {(0, 1)}
+
+
+def test_negative_pairs_are_all_unrelated_pairs_when_there_are_few():
+    pairs = both_orders(rows((0, 1), (0, 2), (1, 2)))
+    found = tuples(sample_negative_pairs(pairs, rows((0, 1), (2, 1)), 100))
+    assert found == [(1, 0), (0, 2), (2, 0), (1, 2)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_negative_pairs_are_distinct_and_never_related(seed):
+    numpy.random.seed(seed)
+    pairs = both_orders(rows(*((i, j) for i in range(6) for j in range(i + 1, 6))))
+    related = rows((0, 1), (5, 4))
+    found = tuples(sample_negative_pairs(pairs, related, 20))
+    assert len(found) == len(set(found)) == 20
+    assert set(found) <= set(tuples(pairs)) - set(tuples(related))
+
+
+def test_negative_pairs_of_nothing():
+    assert sample_negative_pairs(rows(), rows(), 5).shape == (0, 2)
+
+
+# Samples of a sentence
+
+
+ENTITIES = rows((0, 1), (2, 4), (2, 5), (7, 8))
+ENTITY_LABELS = numpy.asarray([1, 2, 1, 3])
+RELATED = rows((3, 0), (0, 1))
+RELATION_LABELS = numpy.asarray([[1.0, 0.0], [1.0, 1.0]], dtype="float32")
+
+
+def draw(negative_spans=100, negative_relations=100, **settings):
+    return sample_sentence(
+        8,
+        ENTITIES,
+        ENTITY_LABELS,
+        RELATED,
+        RELATION_LABELS,
+        max_width=3,
+        negative_spans=negative_spans,
+        negative_relations=negative_relations,
+        **settings,
+    )
+
+
+def test_entities_come_first_with_their_labels_and_negatives_are_none():
+    drawn = draw(negative_spans=5)
+    assert tuples(drawn.spans[:4]) == tuples(ENTITIES)
+    assert drawn.span_labels.tolist() == [1, 2, 1, 3, 0, 0, 0, 0, 0]
+    assert not set(tuples(drawn.spans[4:])) & set(tuples(ENTITIES))
+
+
+def test_related_pairs_come_first_with_their_labels():
+    drawn = draw()
+    assert tuples(drawn.pairs[:2]) == tuples(RELATED)
+    assert drawn.pair_labels[:2].tolist() == RELATION_LABELS.tolist()
+    assert not drawn.pair_labels[2:].any()
+
+
+def test_strong_negatives_are_all_other_ordered_pairs_of_entities():
+    found = tuples(draw().pairs[2:])
+    expected = {(i, j) for i in range(4) for j in range(4) if i != j} - set(tuples(RELATED))
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def test_strong_negatives_keep_to_the_distance():
+    found = set(tuples(draw(max_distance=2).pairs[2:]))
+    # Between entity 3 and entities 0, 1, 2 lie 6, 3 and 2 tokens.
+    assert found == {(1, 0), (0, 2), (2, 0), (1, 2), (2, 1), (2, 3), (3, 2)}
+
+
+def test_weak_negatives_are_pairs_of_any_spans_of_the_sample():
+    drawn = draw(negative_spans=3, weak=True)
+    found = tuples(drawn.pairs[2:])
+    expected = {(i, j) for i in range(7) for j in range(7) if i != j} - set(tuples(RELATED))
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+@pytest.mark.parametrize("weak", [False, True])
+def test_count_bounds_negative_pairs(weak):
+    drawn = draw(negative_relations=3, weak=weak)
+    assert len(drawn.pairs) == len(set(tuples(drawn.pairs))) == 5
+    assert drawn.pair_labels.shape == (5, 2)
+
+
+@pytest.mark.parametrize("weak", [False, True])
+def test_samples_follow_the_seed(weak):
+    draws = []
+    for seed in (3, 3, 4):
+        numpy.random.seed(seed)
+        drawn = draw(negative_spans=6, negative_relations=4, weak=weak)
+        draws.append((tuples(drawn.spans), tuples(drawn.pairs)))
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_sentence_without_entities_has_negative_spans_only():
+    nothing = numpy.zeros((0, 2), dtype="float32")
+    drawn = sample_sentence(
+        3,
+        rows(),
+        numpy.zeros(0, dtype="int64"),
+        rows(),
+        nothing,
+        max_width=2,
+        negative_spans=100,
+        negative_relations=100,
+    )
+    assert tuples(drawn.spans) == [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
+    assert drawn.span_labels.tolist() == [0] * 5
+    assert drawn.pairs.shape == (0, 2)
+    assert drawn.pair_labels.shape == (0, 2)
+
+
+# Limits
+
+
+def test_best_spans_keeps_the_best_of_each_sentence():
+    scores = numpy.asarray([0.1, 0.9, 0.5, 0.3, 0.2], dtype="float32")
+    kept = best_spans(scores, numpy.asarray([0, 0, 0, 1, 1]), numpy.asarray([2, 1]))
+    assert kept.tolist() == [False, True, True, True, False]
+
+
+def test_best_spans_keeps_all_within_the_limits():
+    scores = numpy.asarray([0.1, 0.9], dtype="float32")
+    assert best_spans(scores, numpy.asarray([0, 2]), numpy.asarray([1, 0, 1])).tolist() == [True, True]
+
+
+def test_best_spans_limits_only_the_sentence_that_has_too_many():
+    scores = numpy.asarray([0.4, 0.1, 0.2, 0.3], dtype="float32")
+    kept = best_spans(scores, numpy.asarray([0, 2, 2, 2]), numpy.asarray([5, 5, 2]))
+    assert kept.tolist() == [True, False, True, True]
+
+
+def test_best_spans_of_equal_scores_keeps_the_first():
+    scores = numpy.full(3, 0.5, dtype="float32")
+    assert best_spans(scores, numpy.zeros(3, dtype="int64"), numpy.asarray([2])).tolist() == [True, True, False]
+
+
+# Renumbering
+
+
+def test_select_leaves_out_spans_with_their_pairs_and_renumbers():
+    chosen = samples().select(numpy.asarray([False, True, True]))
+    assert tuples(chosen.spans) == [(2, 4), (5, 6)]
+    assert chosen.span_labels.tolist() == [0, 2]
+    assert tuples(chosen.pairs) == [(0, 1)]
+    assert chosen.pair_labels.tolist() == [[1.0]]
+
+
+def test_select_of_nothing():
+    chosen = samples().select(numpy.zeros(3, dtype=bool))
+    assert chosen.spans.shape == chosen.pairs.shape == (0, 2)
+    assert chosen.pair_labels.shape == (0, 1)
+
+
+def test_select_of_all_changes_nothing():
+    chosen = samples().select(numpy.ones(3, dtype=bool))
+    assert tuples(chosen.spans) == tuples(samples().spans)
+    assert tuples(chosen.pairs) == tuples(samples().pairs)
+
+
+def test_select_on_empty_samples():
+    chosen = Samples.empty(2).select(numpy.zeros(0, dtype=bool))
+    assert chosen.spans.shape == (0, 2)
+
+
+def test_shift_renumbers_tokens_and_spans_and_keeps_the_original():
+    original = samples()
+    shifted = original.shift(tokens=10, spans=4)
+    assert tuples(shifted.spans) == [(10, 11), (12, 14), (15, 16)]
+    assert tuples(shifted.pairs) == [(4, 5), (6, 4), (5, 6)]
+    assert shifted.span_labels.tolist() == [1, 0, 2]
+    assert tuples(original.spans) == tuples(samples().spans)
+
+
+def test_concatenate_after_shift_points_at_the_same_spans():
+    joined = Samples.concatenate([Samples.empty(1), samples(), samples().shift(6, 3)])
+    assert len(joined.spans) == len(joined.span_labels) == 6
+    ends = [tuple(map(tuple, ends)) for ends in joined.spans[joined.pairs].tolist()]
+    assert ends == [
+        ((0, 1), (2, 4)),
+        ((5, 6), (0, 1)),
+        ((2, 4), (5, 6)),
+        ((6, 7), (8, 10)),
+        ((11, 12), (6, 7)),
+        ((8, 10), (11, 12)),
+    ]
+    assert joined.pair_labels[:, 0].tolist() == [1.0, 0.0, 1.0] * 2
+
+
+def test_empty_samples_have_a_column_for_each_relation_label():
+    empty = Samples.empty(3)
+    assert empty.spans.shape == empty.pairs.shape == (0, 2)
+    assert empty.span_labels.shape == (0,)
+    assert empty.pair_labels.shape == (0, 3)

@@ -1,0 +1,208 @@
+"""What several test modules share: a tiny corpus, pipelines over a tiny encoder, and spaCy's training step."""
+
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
+
+import numpy
+import spacy
+import torch
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import fix_random_seed, load_model_from_config
+from thinc.api import Adam, Optimizer
+
+from spacy_spert.relations import set_entities
+
+# Text, entities (start token, end token, label), relations (head, tail, label). Nested and adjacent entities, several
+# relations of one entity, a symmetric label (partner_of), pairs without relation, a text with nothing.
+TEXTS: List[Tuple[str, List[Tuple[int, int, str]], List[Tuple[int, int, str]]]] = [
+    (
+        "Ann Lee works for Acme Labs in Bonn .",
+        [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "LOC")],
+        [(0, 1, "works_for"), (1, 2, "based_in")],
+    ),
+    ("Bob and Eve are partners .", [(0, 1, "PER"), (2, 3, "PER")], [(0, 1, "partner_of")]),
+    (
+        "University of Bonn hired Bob Ross .",
+        [(0, 3, "ORG"), (2, 3, "LOC"), (4, 6, "PER")],
+        [(2, 0, "works_for"), (0, 1, "based_in")],
+    ),
+    ("Nothing happened there today .", [], []),
+    (
+        "Eve met her partner Ann at Zeta .",
+        [(0, 1, "PER"), (4, 5, "PER"), (6, 7, "ORG")],
+        [(0, 1, "partner_of"), (1, 2, "works_for")],
+    ),
+    ("Acme Labs sued Zeta .", [(0, 2, "ORG"), (3, 4, "ORG")], []),
+    (
+        "Zeta of Bonn joined Acme Labs of Graz .",
+        [(0, 1, "ORG"), (2, 3, "LOC"), (4, 6, "ORG"), (7, 8, "LOC")],
+        [(0, 1, "based_in"), (2, 3, "based_in"), (0, 2, "partner_of")],
+    ),
+    ("Graz lies near Bonn .", [(0, 1, "LOC"), (3, 4, "LOC")], []),
+]
+ENTITY_LABELS = ["LOC", "ORG", "PER"]
+RELATION_LABELS = ["based_in", "partner_of", "works_for"]
+SYMMETRIC = ["partner_of"]
+LABELS = {"entities": ENTITY_LABELS, "relations": RELATION_LABELS}
+
+STRIDED = "spacy-transformers.strided_spans.v1"
+SENT_SPANS = {"@span_getters": "spacy-transformers.sent_spans.v1"}
+DOC_SPANS = {"@span_getters": "spacy-transformers.doc_spans.v1"}
+
+
+def strided(window: int, stride: int) -> Dict[str, Any]:
+    return {"@span_getters": STRIDED, "window": window, "stride": stride}
+
+
+def make_encoder(path: Any, words: Iterable[str]) -> None:
+    """Save a random BERT, two layers of 32, and a WordPiece tokenizer that knows some words and all letters."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    letters = sorted({letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz.,0123456789"))
+    # Only short words are whole pieces, so that many tokens have several.
+    whole = sorted({word for word in words if 1 < len(word) < 4})
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = [*specials, *letters, *("##" + letter for letter in letters), *whole, "##er", "##ing", "##on"]
+    path.mkdir()
+    (path / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf8")
+    tokenizer = BertTokenizerFast(str(path / "vocab.txt"), do_lower_case=False, model_max_length=128)
+    tokenizer.save_pretrained(path)
+    fix_random_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        initializer_range=0.1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    BertModel(config).save_pretrained(path)
+
+
+def make_doc(vocab: Any, text: str, entities: Sequence = (), relations: Sequence = (), key: str = "spert") -> Doc:
+    """A gold document of blank-separated words."""
+    doc = Doc(vocab, words=text.split())
+    spans = [Span(doc, start, end, label=label) for start, end, label in entities]
+    set_entities(doc, key, spans, [(head, tail, label, 1.0) for head, tail, label in relations])
+    return doc
+
+
+def make_example(nlp: Language, text: str, entities: Sequence = (), relations: Sequence = ()) -> Example:
+    doc = make_doc(nlp.vocab, text, entities, relations)
+    return Example(Doc(nlp.vocab, words=text.split()), doc)
+
+
+def make_examples(nlp: Language, texts: Sequence = TEXTS) -> List[Example]:
+    return [make_example(nlp, *text) for text in texts]
+
+
+def make_nlp(encoder: Any, *, spans: Any = None, max_length: int = 128, **settings: Any) -> Language:
+    """A pipeline of transformer and spert, not initialized."""
+    nlp = spacy.blank("en")
+    add_transformer(nlp, encoder, spans=spans, max_length=max_length)
+    nlp.add_pipe("spert", config=settings)
+    return nlp
+
+
+def add_transformer(nlp: Language, encoder: Any, *, spans: Any = None, max_length: int = 128, **kwargs: Any) -> Any:
+    model = {
+        "@architectures": "spacy-transformers.TransformerModel.v3",
+        "name": str(encoder),
+        "get_spans": spans or strided(32, 24),
+        "tokenizer_config": {"use_fast": True, "model_max_length": max_length},
+    }
+    return nlp.add_pipe("transformer", config={"model": model}, **kwargs)
+
+
+def initialize(nlp: Language, texts: Sequence = TEXTS) -> Language:
+    """Initialize with the same weights each time."""
+    fix_random_seed(0)
+    nlp.initialize(lambda: make_examples(nlp, texts))
+    return nlp
+
+
+def train(
+    nlp: Language,
+    steps: int,
+    *,
+    texts: Sequence = TEXTS,
+    optimizer: Any = None,
+    learn_rate: float = 0.01,
+    annotates: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+) -> List[float]:
+    """Train on all texts as spaCy's loop does, and return spert's loss of every step."""
+    fix_random_seed(0)
+    optimizer = optimizer or Adam(learn_rate)
+    losses = []
+    for _ in range(steps):
+        batch: Dict[str, float] = {}
+        examples = make_examples(nlp, texts)
+        nlp.update(examples, sgd=False, losses=batch, annotates=annotates, exclude=exclude)
+        finish_update(nlp, optimizer, exclude)
+        losses.append(batch["spert"])
+    return losses
+
+
+def finish_update(nlp: Language, optimizer: Optimizer, exclude: Iterable[str] = ()) -> None:
+    for name, pipe in nlp.pipeline:
+        if hasattr(pipe, "finish_update") and name not in exclude:
+            pipe.finish_update(optimizer)
+    optimizer.step_schedules()
+
+
+def clone(nlp: Language) -> Language:
+    """A copy that shares nothing, through bytes."""
+    return load_model_from_config(nlp.config.copy(), validate=True).from_bytes(nlp.to_bytes())
+
+
+def torch_head(nlp: Language, name: str = "spert") -> torch.nn.Module:
+    return nlp.get_pipe(name).model.get_ref("head").shims[0]._model
+
+
+def torch_encoder(nlp: Language, name: str = "transformer") -> torch.nn.Module:
+    return nlp.get_pipe(name).model.transformer
+
+
+def switch_off_dropout(module: torch.nn.Module) -> None:
+    for child in module.modules():
+        if isinstance(child, torch.nn.Dropout):
+            child.p = 0.0
+        if hasattr(child, "dropout_prob"):
+            child.dropout_prob = 0.0
+
+
+def entities_of(doc: Doc, key: str = "spert") -> List[Tuple[int, int, str]]:
+    return sorted((span.start, span.end, span.label_) for span in doc.spans[key])
+
+
+def relations_of(doc: Doc) -> List[Tuple[Tuple[int, int], Tuple[int, int], str]]:
+    return sorted(((r.head.start, r.head.end), (r.tail.start, r.tail.end), r.label) for r in doc._.relations)
+
+
+def gold_relations(entities: Sequence, relations: Sequence) -> List[Tuple[Tuple[int, int], Tuple[int, int], str]]:
+    """What relations_of gives for a text of TEXTS."""
+    return sorted((tuple(entities[head][:2]), tuple(entities[tail][:2]), label) for head, tail, label in relations)
+
+
+def prediction(doc: Doc) -> Tuple[List, List[float]]:
+    """Everything the component writes on a document: the discrete part, and the numbers."""
+    group = doc.spans["spert"]
+    relations = doc._.relations
+    discrete = [
+        [(span.start, span.end, span.label_) for span in group],
+        [(ent.start, ent.end, ent.label_) for ent in doc.ents],
+        [(r.head.start, r.head.end, r.tail.start, r.tail.end, r.label) for r in relations],
+    ]
+    return discrete, [*map(float, group.attrs.get("scores", ())), *(r.score for r in relations)]
+
+
+def assert_same_predictions(expected: Iterable[Doc], got: Iterable[Doc]) -> None:
+    expected, got = [prediction(doc) for doc in expected], [prediction(doc) for doc in got]
+    assert [discrete for discrete, _ in got] == [discrete for discrete, _ in expected]
+    for (_, scores), (_, others) in zip(expected, got):
+        numpy.testing.assert_allclose(others, scores, atol=1e-5, rtol=0)
