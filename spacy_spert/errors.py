@@ -93,6 +93,6 @@ class Errors:
 
 class Warnings:
     W001 = (
-        "Component '{name}' kept only the best {limit} of {n} predicted entities in a sentence of {limit} tokens "
+        "Component '{name}' kept only the best {limit} of {n} predicted entities in a sentence of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
     )

@@ -639,6 +639,7 @@ class Spert(TrainablePipe):
         offsets = numpy.cumsum([len(doc) for doc in docs])
         doc = docs[int(numpy.searchsorted(offsets, bounds[sentence], side="right"))]
         n_tokens = int(bounds[sentence + 1] - bounds[sentence])
-        n = int(scores.dropped[sentence]) + math.ceil(n_tokens * self.cfg["entities_per_token"])
-        text = Warnings.W001.format(name=self.name, limit=n_tokens, n=n, doc=describe_doc(doc))
+        limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
+        n = limit + int(scores.dropped[sentence])
+        text = Warnings.W001.format(name=self.name, limit=limit, n=n, tokens=n_tokens, doc=describe_doc(doc))
         logger.warning(text)

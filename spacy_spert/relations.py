@@ -73,7 +73,7 @@ def set_relations(doc: Doc, relations: Iterable[Sequence[Any]], key: Optional[st
     doc (Doc): The document. Its entities must be set already.
     relations (Iterable[Relation]): The relations, or tuples `(head, tail, label)` or `(head, tail, label, score)`.
     key (Optional[str]): The span group whose spans are related. By default the group that holds relations already,
-        else `doc.spans["spert"]`, which is made from `doc.ents` where it is missing.
+        else `doc.spans["spert"]`, which is made from `doc.ents` where it is missing, or else the only group there is.
     RAISES (ValueError): If the document has no entities, if a head or tail is not among them, belongs to another
         document or equals its counterpart, or if a value does not have the form of a relation.
     """
@@ -90,6 +90,10 @@ def set_relations(doc: Doc, relations: Iterable[Sequence[Any]], key: Optional[st
     for i, span in enumerate(group):
         index.setdefault((span.start, span.end, span.label), i)
     rows = [list(_to_row(doc, name, i, value, index)) for i, value in enumerate(relations)]
+    if key is None:
+        # The attribute shows the relations of all groups, so that assigning to it replaces those of all.
+        for other in doc.spans.values():
+            other.attrs.pop(RELATIONS_ATTR, None)
     group.attrs[RELATIONS_ATTR] = rows
     doc.spans[name] = group
 
@@ -169,6 +173,8 @@ def _group_for_writing(doc: Doc) -> str:
     for name, group in doc.spans.items():
         if group.attrs.get(RELATIONS_ATTR):
             return name
+    if DEFAULT_SPANS_KEY not in doc.spans and len(doc.spans) == 1 and not doc.ents:
+        return next(iter(doc.spans))
     return DEFAULT_SPANS_KEY
 
 
@@ -190,7 +196,7 @@ def _to_row(doc: Doc, key: str, i: int, value: Any, index: Dict[SpanKey, int]) -
         ends.append(index[(span.start, span.end, span.label)])
     if ends[0] == ends[1]:
         raise ValueError(Errors.S002.format(index=i, label=label, doc=describe_doc(doc), span=describe_span(head)))
-    return ends[0], ends[1], label, score
+    return ends[0], ends[1], str(label), score
 
 
 def _copy_group(doc: Doc, key: str, group: SpanGroup, kept: Sequence[int], offset: int) -> None:

@@ -247,6 +247,14 @@ def test_weak_negatives_are_pairs_of_any_spans_of_the_sample():
     assert set(found) == expected
 
 
+def test_weak_negatives_keep_to_the_distance():
+    """The sampled spans lie in any order between the entities."""
+    drawn = draw(negative_spans=6, weak=True, max_distance=1)
+    spans = tuples(drawn.spans)
+    expected = {(i, j) for i in range(10) for j in range(10) if i != j and distance(spans[i], spans[j]) <= 1}
+    assert set(tuples(drawn.pairs[2:])) == expected - set(tuples(RELATED))
+
+
 @pytest.mark.parametrize("weak", [False, True])
 def test_count_bounds_negative_pairs(weak):
     drawn = draw(negative_relations=3, weak=weak)

@@ -9,7 +9,7 @@ from spacy_spert import Relation, get_relations, install_extension, join_docs, s
 from spacy_spert.relations import describe_doc, set_entities
 
 VOCAB = Vocab()
-WORDS = "Ann works for Acme Labs in Bonn . Bob leads it .".split()
+WORDS = ["Ann", "works", "for", "Acme", "Labs", "in", "Bonn", ".", "Bob", "leads", "it", "."]
 ENTITIES = [(0, 1, "PER"), (3, 5, "ORG"), (3, 4, "ORG"), (6, 7, "LOC"), (8, 9, "PER")]
 ROWS = [(0, 1, "WORKS_FOR", 1.0), (1, 3, "BASED_IN", 0.5), (4, 1, "LEADS", 0.25)]
 
@@ -102,6 +102,16 @@ def test_same_boundaries_with_two_labels_are_two_entities():
     doc.spans["spert"] = spans_of(doc, [(0, 1, "PER"), (0, 1, "NAME")])
     doc._.relations = [(Span(doc, 0, 1, "NAME"), Span(doc, 0, 1, "PER"), "OF")]
     assert [(head.label_, tail.label_) for head, tail, _, _ in doc._.relations] == [("NAME", "PER")]
+
+
+def test_entity_that_is_stored_twice_is_one():
+    doc = bare()
+    doc.spans["spert"] = spans_of(doc, [(0, 1, "PER"), (3, 5, "ORG"), (0, 1, "PER")])
+    ents = doc.spans["spert"]
+    doc._.relations = [(ents[2], ents[1], "WORKS_FOR")]
+    assert ents.attrs["relations"] == [[0, 1, "WORKS_FOR", 1.0]]
+    with pytest.raises(ValueError, match="to itself"):
+        doc._.relations = [(ents[0], ents[2], "IS")]
 
 
 def test_writing_replaces(related):

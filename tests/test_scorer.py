@@ -12,7 +12,7 @@ from spacy_spert.relations import set_entities
 from spacy_spert.scorer import SYMMETRIC, make_spert_scorer, score_spert
 
 VOCAB = Vocab()
-WORDS = "Ann works at Acme Labs in Bonn with Bob .".split()
+WORDS = ["Ann", "works", "at", "Acme", "Labs", "in", "Bonn", "with", "Bob", "."]
 ANN, ACME, BONN, BOB = (0, 1, "PER"), (3, 5, "ORG"), (6, 7, "LOC"), (8, 9, "PER")
 GOLD = ([ANN, ACME, BONN, BOB], [(0, 1, "WORKS"), (1, 2, "IN"), (0, 3, "KNOWS")])
 

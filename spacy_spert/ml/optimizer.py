@@ -82,7 +82,7 @@ class AdamW(Optimizer):
         parameter.data = tensor
         parameter.grad = self._gradients[key].copy_(xp2torch(gradient))
         self._pending[key] = parameter
-        gradient *= 0.0
+        gradient.fill(0.0)
         return weights, gradient
 
     def step_schedules(self) -> None:

@@ -96,9 +96,7 @@ def plain_span_logits(head, embeddings, layout, spans):
     for span in spans.tolist():
         sentence = int(layout.sentence_of(numpy.asarray(span[0])))
         inputs.append(
-            torch.cat(
-                [plain_context(embeddings, layout, sentence), *plain_span_parts(head, embeddings, layout, span)]
-            )
+            torch.cat([plain_context(embeddings, layout, sentence), *plain_span_parts(head, embeddings, layout, span)])
         )
     return head.span_classifier(torch.stack(inputs))
 
@@ -270,9 +268,7 @@ def test_localized_context_is_what_lies_strictly_between(one, two, between):
     layout = Layout(numpy.arange(5), numpy.arange(6), numpy.asarray([0, 5]))
     embeddings = -torch.eye(5, WIDTH, dtype=torch.float64) - 1.0
     head = make_head()
-    found = head.pool_contexts(
-        head.encode(embeddings, layout), numpy.asarray([one, two]), numpy.asarray([[0, 1]])
-    )
+    found = head.pool_contexts(head.encode(embeddings, layout), numpy.asarray([one, two]), numpy.asarray([[0, 1]]))
     expected = embeddings[between].amax(dim=0) if between else torch.zeros(WIDTH)
     assert found[0].tolist() == expected.tolist()
 

@@ -113,15 +113,14 @@ def test_steps_equal_those_of_torch(pair, settings, scale):
 
 def test_clipping_is_by_the_norm_of_all_weights_together(pair):
     """With a large epsilon the step is in proportion to the gradient, so that clipping shows."""
-    optimizer = build_adamw(1.0, beta1=0.0, beta2=0.0, eps=1e6, weight_decay=0.0, grad_clip=0.5)
+    optimizer = build_adamw(1.0, beta1=0.0, beta2=0.0, eps=1e3, weight_decay=0.0, grad_clip=0.5)
     before = [weights.copy() for weights in pair.weights()]
     pair.gradients(scale=10.0)
     pair.finish(optimizer)
     optimizer.step_schedules()
-    moved = [(old - new) * 1e6 for old, new in zip(before, pair.weights())]
+    moved = [(old - new) * 1e3 for old, new in zip(before, pair.weights())]
     norm = numpy.sqrt(sum(float((part**2).sum()) for part in moved))
-    # Weights of about 1 have a precision of 1e-7.
-    assert norm == pytest.approx(0.5, abs=0.3)
+    assert norm == pytest.approx(0.5, abs=0.005)
 
 
 def test_vectors_do_not_decay(pair):
@@ -153,9 +152,11 @@ def test_schedule_moves_on_after_each_step(pair, form):
 def test_loop_without_schedules_is_one_step_late(pair):
     optimizer = build_adamw(LEARN_RATE)
     reference = Torch(pair.parameters())
+    # The gradients of linear layers do not depend on their weights, late or not.
+    linear = (0, 2)
     for step in range(4):
-        pair.gradients()
-        pair.finish(optimizer)
+        pair.gradients(chosen=linear)
+        pair.finish(optimizer, linear)
         if step:
             pair.check()
         reference.step()
