@@ -82,7 +82,7 @@ class GoldCounts:
             title += f", of which {self.unannotated} have no annotated entities and are not learned from"
         header = ("", "label", "kept", *(f"lost: {reason}" for reason in reasons))
         aligns: List[Literal["r", "c", "l"]] = ["l", "l", *("r" for _ in columns)]  # type: ignore[list-item]
-        return title + table(rows, header=header, divider=True, aligns=aligns)
+        return title + table(rows, header=header, divider=True, aligns=aligns, max_col=60)
 
 
 def labels_of(counts: CountsT) -> List[str]:

@@ -8,7 +8,12 @@ from .candidates import Bools, Floats, Ints
 
 
 def decode_relations(
-    pairs: Ints, scores: Floats, labels: Sequence[str], threshold: float, symmetric: Collection[str] = ()
+    pairs: Ints,
+    scores: Floats,
+    labels: Sequence[str],
+    threshold: float,
+    symmetric: Collection[str] = (),
+    limit: int = 0,
 ) -> List[Tuple[int, int, str, float]]:
     """Every label of a pair at or above the threshold is a relation (section 3.2 of the paper).
 
@@ -18,10 +23,14 @@ def decode_relations(
     threshold (float): Lowest probability of a relation.
     symmetric (Collection[str]): Labels without direction: head and tail are put in textual order, and of two
         predictions for the same pair the better one stays.
+    limit (int): Most predictions to keep, those with the highest scores; 0 for no limit.
     RETURNS (List[Tuple[int, int, str, float]]): Rows (head, tail, label, score), sorted by head, tail and label.
     """
     best: Dict[Tuple[int, int, str], float] = {}
-    for i, j in zip(*numpy.nonzero(scores >= threshold)):
+    above = numpy.argwhere(scores >= threshold)
+    if limit and len(above) > limit:
+        above = above[numpy.argsort(-scores[tuple(above.T)], kind="stable")[:limit]]
+    for i, j in above:
         label = labels[j]
         head, tail = (int(index) for index in pairs[i])
         if label in symmetric and head > tail:

@@ -96,3 +96,7 @@ class Warnings:
         "Component '{name}' kept only the best {limit} of {n} predicted entities in a sentence of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
     )
+    W002 = (
+        "Component '{name}' kept only the best {limit} of {n} predicted relations in a document of {tokens} tokens "
+        "(document {doc}). This is usual for an untrained model. Further cases are not reported."
+    )

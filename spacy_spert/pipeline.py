@@ -5,8 +5,9 @@ spaCy imports this module whenever a pipeline is made, so it must not import tor
 
 import logging
 import math
+from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
 
 import numpy
 import srsly
@@ -47,6 +48,7 @@ negative_relations = 100
 negative_sampling = "strong"
 max_relation_distance = 128
 entities_per_token = 1.0
+relations_per_token = 2.0
 overwrite_ents = true
 scorer = {"@scorers": "spacy_spert.spert_scorer.v1"}
 
@@ -72,6 +74,12 @@ DEFAULT_SCORE_WEIGHTS: Dict[str, Optional[float]] = {
     "rels_strict_p": 0.0,
     "rels_strict_r": 0.0,
     "rels_f": 0.0,
+    "spans_spert_macro_f": None,
+    "spans_spert_per_type": None,
+    "rels_macro_f": None,
+    "rels_per_type": None,
+    "rels_strict_macro_f": None,
+    "rels_strict_per_type": None,
 }
 
 TaskT = Literal["joint", "entities", "relations"]
@@ -101,6 +109,7 @@ def make_spert(
     negative_sampling: SamplingT,
     max_relation_distance: int,
     entities_per_token: float,
+    relations_per_token: float,
     overwrite_ents: bool,
 ) -> "Spert":
     """Create a component for joint entity and relation extraction.
@@ -118,6 +127,7 @@ def make_spert(
     negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
+    relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
     overwrite_ents (bool): Whether predictions replace the doc.ents of earlier components, or only fill the gaps.
     """
     return Spert(
@@ -136,6 +146,7 @@ def make_spert(
         negative_sampling=negative_sampling,
         max_relation_distance=max_relation_distance,
         entities_per_token=entities_per_token,
+        relations_per_token=relations_per_token,
         overwrite_ents=overwrite_ents,
     )
 
@@ -161,6 +172,7 @@ class Spert(TrainablePipe):
         negative_sampling: SamplingT = "strong",
         max_relation_distance: int = 128,
         entities_per_token: float = 1.0,
+        relations_per_token: float = 2.0,
         overwrite_ents: bool = True,
     ):
         """Create the component. The settings are those of the factory, and are kept in `cfg`.
@@ -183,12 +195,13 @@ class Spert(TrainablePipe):
             "negative_sampling": negative_sampling,
             "max_relation_distance": max_relation_distance,
             "entities_per_token": entities_per_token,
+            "relations_per_token": relations_per_token,
             "overwrite_ents": overwrite_ents,
             "entity_labels": [],
             "relation_labels": [],
             "width": None,
         }
-        self._reported_limit = False
+        self._reported: Set[str] = set()
         self._check_settings()
 
     @property
@@ -250,20 +263,14 @@ class Spert(TrainablePipe):
         scores (Scores): What predict returned for them.
         """
         docs = list(docs)
-        self._report_limit(docs, scores)
+        self._report_dropped(docs, scores)
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
         span_bounds = numpy.searchsorted(scores.spans[:, 0], offsets)
         pair_bounds = numpy.searchsorted(scores.pairs.min(axis=1), span_bounds)
         for i, doc in enumerate(docs):
             low, high = span_bounds[i : i + 2]
             first, last = pair_bounds[i : i + 2]
-            rows = decode_relations(
-                scores.pairs[first:last] - low,
-                scores.pair_scores[first:last],
-                self.relation_labels,
-                self.cfg["relation_threshold"],
-                self.cfg["symmetric_labels"],
-            )
+            rows = self._decode(doc, scores.pairs[first:last] - low, scores.pair_scores[first:last])
             if self.cfg["task"] == "relations":
                 set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
                 continue
@@ -365,6 +372,10 @@ class Spert(TrainablePipe):
         validate_get_examples(get_examples, "Spert.initialize")
         self._check_settings()
         transformer = self._check_upstream(nlp)
+        if self.model.has_ref("head"):
+            # Initialized before: begin anew, with the labels of the new data.
+            self.model.attrs["remove_head"](self.model)
+            self.cfg.update(entity_labels=[], relation_labels=[])
         if labels is not None:
             self._set_labels(labels)
         counts = self._count(get_examples(), nlp, transformer)
@@ -384,7 +395,7 @@ class Spert(TrainablePipe):
                 Errors.S017.format(name=self.name, label=sorted(unknown)[0], labels=list(self.relation_labels))
             )
         logger.info(counts.table())
-        sample = [eg.predicted for eg, _ in zip(get_examples(), range(10)) if len(eg.predicted)]
+        sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         self.cfg["width"] = self._encoder_width(sample, transformer)
         self._make_head()
 
@@ -431,6 +442,7 @@ class Spert(TrainablePipe):
             "negative_relations": (cfg["negative_relations"] >= 0, "at least 0"),
             "max_relation_distance": (cfg["max_relation_distance"] >= 0, "at least 0 (0 for no limit)"),
             "entities_per_token": (cfg["entities_per_token"] >= 0, "at least 0 (0 for no limit)"),
+            "relations_per_token": (cfg["relations_per_token"] >= 0, "at least 0 (0 for no limit)"),
         }
         for setting, (holds, expected) in checks.items():
             if not holds:
@@ -502,32 +514,39 @@ class Spert(TrainablePipe):
         tok2vec = self.model.get_ref("tok2vec")
         if transformer is not None:
             return transformer.get_dim("nO")
+        if hasattr(tok2vec, "upstream_name") and not tok2vec.has_dim("nO"):
+            raise ValueError(Errors.S020.format(name=self.name))
         tok2vec.initialize(X=docs)
         if tok2vec.has_dim("nO"):
             return tok2vec.get_dim("nO")
         output = tok2vec.predict(docs[:1])[0]
         return output.width if hasattr(output, "model_output") else output.shape[1]
 
-    def _make_head(self) -> None:
-        """Set the model's dimensions and make its head, once labels and width are known."""
-        sizes = {
-            "nI": self.cfg["width"],
-            "nE": len(self.entity_labels),
-            "nR": len(self.relation_labels) if self.cfg["task"] != "entities" else 0,
-            "nW": self.cfg["max_span_width"],
+    def _sizes(self, cfg: Dict[str, Any]) -> Dict[str, int]:
+        """The dimensions of the model for these settings."""
+        return {
+            "nI": cfg["width"],
+            "nE": len(cfg["entity_labels"]),
+            "nR": len(cfg["relation_labels"]) if cfg["task"] != "entities" else 0,
+            "nW": cfg["max_span_width"],
         }
-        if self.model.has_ref("head") and any(self.model.get_dim(name) != size for name, size in sizes.items()):
-            raise ValueError(self._misfit())
-        for name, size in sizes.items():
-            self.model.set_dim(name, size)
+
+    def _make_head(self) -> None:
+        """Make the model's head, once labels and width are known."""
+        for name, size in self._sizes(self.cfg).items():
+            self.model.set_dim(name, size, force=True)
         init = self.model.init
         if init is not None:
             # Not model.initialize: the encoder is initialized, or loaded, on its own.
             init(self.model, None, None)
 
     def _load_cfg(self, cfg: Dict[str, Any]) -> None:
+        loaded = {**self.cfg, **cfg}
+        sizes = self._sizes(loaded)
+        if self.model.has_ref("head") and any(self.model.maybe_get_dim(name) != n for name, n in sizes.items()):
+            raise ValueError(self._misfit())
         self.cfg.update(cfg)
-        if self.cfg["width"] is not None:
+        if loaded["width"] is not None and not self.model.has_ref("head"):
             self._make_head()
 
     def _load_vocab(self, path: Path, exclude: Iterable[str]) -> None:
@@ -590,7 +609,7 @@ class Spert(TrainablePipe):
             numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2) - start,
             numpy.asarray([1 + self.cfg["entity_labels"].index(gold.entities[i][2]) for i in chosen], dtype="int64"),
             numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2),
-            numpy.asarray(list(pairs.values()), dtype="float32").reshape(-1, len(self.relation_labels)),
+            numpy.asarray(list(pairs.values()), dtype="float32").reshape(len(pairs), len(self.relation_labels)),
             max_width=self.cfg["max_span_width"],
             negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
             negative_relations=self.cfg["negative_relations"] if self.relation_labels and task != "entities" else 0,
@@ -630,10 +649,17 @@ class Spert(TrainablePipe):
         free[free] = best_non_overlapping(bounds[free], scores[free])
         doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
 
-    def _report_limit(self, docs: Sequence[Doc], scores: Scores) -> None:
-        if self._reported_limit or not scores.dropped.any():
+    def _decode(self, doc: Doc, pairs: Ints, scores: Any) -> List[Tuple[int, int, str, float]]:
+        threshold = self.cfg["relation_threshold"]
+        limit = math.ceil(len(doc) * self.cfg["relations_per_token"])
+        n = int((scores >= threshold).sum())
+        if limit and n > limit:
+            self._warn_once("W002", limit=limit, n=n, tokens=len(doc), doc=describe_doc(doc))
+        return decode_relations(pairs, scores, self.relation_labels, threshold, self.cfg["symmetric_labels"], limit)
+
+    def _report_dropped(self, docs: Sequence[Doc], scores: Scores) -> None:
+        if not scores.dropped.any():
             return
-        self._reported_limit = True
         sentence = int(scores.dropped.argmax())
         bounds = sentence_bounds(docs)
         offsets = numpy.cumsum([len(doc) for doc in docs])
@@ -641,5 +667,9 @@ class Spert(TrainablePipe):
         n_tokens = int(bounds[sentence + 1] - bounds[sentence])
         limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
         n = limit + int(scores.dropped[sentence])
-        text = Warnings.W001.format(name=self.name, limit=limit, n=n, tokens=n_tokens, doc=describe_doc(doc))
-        logger.warning(text)
+        self._warn_once("W001", limit=limit, n=n, tokens=n_tokens, doc=describe_doc(doc))
+
+    def _warn_once(self, code: str, **values: Any) -> None:
+        if code not in self._reported:
+            self._reported.add(code)
+            logger.warning(getattr(Warnings, code).format(name=self.name, **values))

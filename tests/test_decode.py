@@ -130,3 +130,10 @@ def test_choice_equals_the_obvious_loop(rows):
         if all(spans[i][1] <= spans[j][0] or spans[j][1] <= spans[i][0] for j in chosen):
             chosen.append(i)
     assert choose(spans, scores) == [i in chosen for i in range(len(rows))]
+
+
+def test_limit_keeps_the_highest_scores():
+    pairs = numpy.asarray([[0, 1], [1, 0], [0, 2]])
+    scores = numpy.asarray([[0.9, 0.5], [0.6, 0.8], [0.7, 0.4]], dtype="float32")
+    rows = decode_relations(pairs, scores, ["A", "B"], 0.4, limit=3)
+    assert [(head, tail, label) for head, tail, label, _ in rows] == [(0, 1, "A"), (0, 2, "A"), (1, 0, "B")]

@@ -85,6 +85,7 @@ class TestSettings:
             ("negative_relations", -1),
             ("max_relation_distance", -1),
             ("entities_per_token", -0.5),
+            ("relations_per_token", -0.5),
         ],
     )
     def test_out_of_range_setting_is_named(self, setting, value):
@@ -432,7 +433,9 @@ class TestPrediction:
         assert {(r.head.start, r.tail.start) for r in doc._.relations} == {(0, 1), (1, 0), (2, 3), (3, 2)}
 
     def test_relations_are_not_farther_apart_than_allowed(self, encoder):
-        nlp = untrained(encoder, max_span_width=1, relation_threshold=0.0, max_relation_distance=1)
+        nlp = untrained(
+            encoder, max_span_width=1, relation_threshold=0.0, max_relation_distance=1, relations_per_token=0.0
+        )
         with torch.no_grad():
             torch_head(nlp).span_classifier.bias[0] = -100.0
         doc = nlp(Doc(nlp.vocab, words=list("abcd")))
@@ -451,7 +454,7 @@ class TestPrediction:
         assert entities_of(nlp(text)) == sorted(entity for _, entity in best[:3])
 
     def test_limit_is_reported_once_with_its_numbers(self, encoder, caplog):
-        nlp = untrained(encoder, max_span_width=2, entities_per_token=0.5)
+        nlp = untrained(encoder, max_span_width=2, entities_per_token=0.5, relations_per_token=0.0)
         with torch.no_grad():
             torch_head(nlp).span_classifier.bias[0] = -100.0
         caplog.clear()
@@ -462,6 +465,20 @@ class TestPrediction:
             "Component 'spert' kept only the best 3 of 9 predicted entities in a sentence of 5 tokens "
             "(document 'Ann met Bob at Acme')"
         )
+
+    def test_limit_keeps_the_best_relations_and_is_reported_once(self, encoder, caplog):
+        nlp = untrained(encoder, max_span_width=1, relation_threshold=0.0, relations_per_token=0.0)
+        with torch.no_grad():
+            torch_head(nlp).span_classifier.bias[0] = -100.0
+        words = list("abcd")
+        found = nlp(Doc(nlp.vocab, words=words))._.relations
+        caplog.clear()
+        nlp.get_pipe("spert").cfg["relations_per_token"] = 0.5
+        for _ in range(2):
+            kept = nlp(Doc(nlp.vocab, words=words))._.relations
+        assert sorted(r.score for r in kept) == sorted(r.score for r in found)[-2:]
+        (message,) = [record.getMessage() for record in caplog.records if record.name == "spacy.spert"]
+        assert message.startswith(f"Component 'spert' kept only the best 2 of {len(found)} predicted relations")
 
 
 @pytest.fixture(scope="module")
@@ -659,7 +676,7 @@ class TestOddDocuments:
         assert list(trained.pipe([])) == []
 
     def test_long_document_on_an_untrained_model(self, encoder, caplog):
-        nlp = untrained(encoder, max_span_width=10, relation_threshold=0.9999)
+        nlp = untrained(encoder, max_span_width=10)
         with torch.no_grad():
             torch_head(nlp).span_classifier.bias[0] = -100.0
         words = [word for text, _, _ in TEXTS for word in text.split()]
@@ -672,10 +689,13 @@ class TestOddDocuments:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert len(doc.spans["spert"]) == 5000
+        assert len(doc._.relations) <= 10000
         assert seconds < 60
         assert peak < 2**30
         warnings = [record.getMessage() for record in caplog.records if "kept only the best" in record.getMessage()]
-        assert len(warnings) == 1 and "best 5000 of 49955 predicted entities" in warnings[0]
+        assert len(warnings) == 2
+        assert "best 5000 of 49955 predicted entities" in warnings[0]
+        assert "best 10000 of" in warnings[1]
 
     def test_document_without_annotation_gives_no_loss(self, trained):
         nlp = clone(trained)

@@ -61,6 +61,7 @@ def test_default_config():
         "negative_sampling",
         "max_relation_distance",
         "entities_per_token",
+        "relations_per_token",
         "overwrite_ents",
         "scorer",
         "model",

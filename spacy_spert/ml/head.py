@@ -6,6 +6,7 @@ prediction a linear layer over a concatenation is taken apart, so that the terms
 tail are computed once and only added for each candidate.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Iterator, List, Literal, NamedTuple, Optional, Tuple, Union
 
@@ -21,6 +22,11 @@ PoolingT = Literal["max", "mean", "sum"]
 # Sentences are predicted in chunks of about this many tokens, pairs in chunks of about this many numbers.
 CHUNK_TOKENS = 1024
 CHUNK_NUMBERS = 2**20
+
+# The workers of `nlp.pipe(n_process=...)` are forked, where they can be. The threads of torch don't survive a fork, and a
+# worker that counts on them waits forever; one thread a worker is what several processes ask for anyway.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The thinc model: documents in, scores of candidates out."""
 
-from typing import Callable, List, Optional, Tuple, Union, cast
+from typing import Callable, List, Optional, Tuple, Union, cast, get_args
 
 import numpy
 from spacy.tokens import Doc
@@ -47,12 +47,14 @@ def build_spert(
     RETURNS (Model[InputT, OutputT]): The model. It has no weights until its dimensions nI (width of the embeddings),
         nE (entity labels), nR (relation labels) and nW (widest span) are set and it is initialized.
     """
-    for name, value, options in (
-        ("context", context, ("localized", "sentence", "cls")),
-        ("pooling", pooling, ("max", "mean", "sum")),
+    for setting, value, holds, expected in (
+        ("context", context, context in get_args(ContextT), f"one of {get_args(ContextT)}"),
+        ("pooling", pooling, pooling in get_args(PoolingT), f"one of {get_args(PoolingT)}"),
+        ("width_embedding", width_embedding, width_embedding >= 1, "at least 1"),
+        ("dropout", dropout, 0.0 <= dropout < 1.0, "at least 0 and below 1"),
     ):
-        if value not in options:
-            raise ValueError(Errors.S031.format(setting=name, name="model", expected=f"one of {options}", value=value))
+        if not holds:
+            raise ValueError(Errors.S031.format(setting=setting, name="spert", expected=expected, value=value))
     tok2vec = as_wordpiece_layer(tok2vec)
     return Model(
         "spert",
@@ -61,7 +63,13 @@ def build_spert(
         layers=[tok2vec],
         refs={"tok2vec": tok2vec, "head": None},
         dims={"nI": None, "nE": None, "nR": None, "nW": None},
-        attrs={"width_embedding": width_embedding, "dropout": dropout, "context": context, "pooling": pooling},
+        attrs={
+            "width_embedding": width_embedding,
+            "dropout": dropout,
+            "context": context,
+            "pooling": pooling,
+            "remove_head": remove_head,
+        },
     )
 
 
@@ -84,6 +92,12 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
     )
     model._layers.append(head)
     model.set_ref("head", head)
+
+
+def remove_head(model: Model[InputT, OutputT]) -> None:
+    """Take the head away, so that the model can be initialized anew."""
+    model._layers.remove(model.get_ref("head"))
+    model.set_ref("head", None)
 
 
 def forward(model: Model[InputT, OutputT], X: InputT, is_train: bool) -> Tuple[OutputT, Callable]:
