@@ -23,8 +23,8 @@ PoolingT = Literal["max", "mean", "sum"]
 CHUNK_TOKENS = 1024
 CHUNK_NUMBERS = 2**20
 
-# The workers of `nlp.pipe(n_process=...)` are forked, where they can be. The threads of torch don't survive a fork, and a
-# worker that counts on them waits forever; one thread a worker is what several processes ask for anyway.
+# The workers of `nlp.pipe(n_process=...)` are forked, where they can be. The threads of torch don't survive a fork, and
+# a worker that counts on them waits forever; one thread a worker is what several processes ask for anyway.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
