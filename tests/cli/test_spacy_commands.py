@@ -55,14 +55,12 @@ def test_train_writes_scores(model):
 
 
 @pytest.mark.parametrize("config", ["spert", "spert_tok2vec", "demo"])
-def test_configs_are_complete(config, data):
-    # As `spacy debug config` and `spacy init fill-config` see them.
-    overrides = {"paths.train": str(data), "paths.dev": str(data)}
-    path = ROOT / "configs" / f"{config}.cfg"
-    loaded = load_config(path, overrides=overrides)
-    filled = spacy.util.load_model_from_config(loaded, auto_fill=True, exclude=["transformer"]).config
-    assert filled["components"] == loaded["components"]
-    assert set(filled["training"]["score_weights"]) == set(loaded["training"]["score_weights"])
+def test_configs_are_complete(config, tmp_path):
+    """`spacy init fill-config` finds nothing to add, as `spacy debug config` requires."""
+    from spacy.cli.init_config import fill_config
+
+    before, after = fill_config(tmp_path / "filled.cfg", ROOT / "configs" / f"{config}.cfg", silent=True)
+    assert before.to_str() == after.to_str()
 
 
 def test_init_labels(overrides):
@@ -79,6 +77,7 @@ def test_debug_model(overrides, capsys):
     nlp = spacy.util.load_model_from_config(config)
     training = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
     settings = {"print_before_training": True, "print_after_training": True, "print_prediction": True}
+    config = config.interpolate()
     debug_model(config, training, nlp, nlp.get_pipe("spert"), print_settings=settings)
     assert "Successfully ended analysis" in capsys.readouterr().out
 
@@ -109,10 +108,12 @@ def test_assemble_from_a_source(model, tmp_path):
     assert result.exit_code == 0, result.output
     nlp = spacy.load(tmp_path / "assembled")
     text = TEXTS[0][0]
-    expected = spacy.load(model)(text)
-    assert [str(span) for span in nlp(text).spans["spert"]] == [str(span) for span in expected.spans["spert"]]
+    doc, expected = nlp(text), spacy.load(model)(text)
+    assert [str(span) for span in doc.spans["spert"]] == [str(span) for span in expected.spans["spert"]]
 
 
+# spaCy leaves the files of a package to the garbage collector to close.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_package_names_the_requirement(model, tmp_path):
     from spacy.cli.package import package
 
