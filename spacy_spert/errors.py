@@ -39,7 +39,6 @@ class Errors:
         "Document {doc} has two entities over the same tokens {span} with different labels: '{one}' and '{two}'. "
         "Keep one of them; a span has one entity label."
     )
-    S014 = "Component '{name}' has no labels. Call nlp.initialize() with annotated examples, or add labels first."
     S015 = (
         "Component '{name}' is initialized already and can't take another label ('{label}'). Add all labels before "
         "nlp.initialize()."

@@ -381,7 +381,7 @@ class SpertHead(nn.Module):
         return self._index(numpy.maximum(counts, 1))[:, None]
 
     def _index(self, array: Ints) -> Tensor:
-        return torch.from_numpy(numpy.ascontiguousarray(array, dtype="int64")).to(self.width_embedding.weight.device)
+        return _to_tensor(array, self.width_embedding.weight.device)
 
 
 class MaxTable:
@@ -437,7 +437,11 @@ class MaxTable:
         return torch.cat(parts)[self._index(first)]
 
     def _index(self, array: Ints) -> Tensor:
-        return torch.from_numpy(numpy.ascontiguousarray(array, dtype="int64")).to(self.device)
+        return _to_tensor(array, self.device)
+
+
+def _to_tensor(indices: Ints, device: torch.device) -> Tensor:
+    return torch.from_numpy(numpy.ascontiguousarray(indices, dtype="int64")).to(device)
 
 
 def _sentence_of(encoded: Encoded, spans: Ints) -> Ints:
