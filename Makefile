@@ -32,4 +32,4 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) corpus encoder training metrics reports packages project.lock
+	rm -rf $(VENV) corpus encoder encoder_random training metrics reports packages project.lock

@@ -1,0 +1,115 @@
+"""Train and score the variants of an experiment over several seeds.
+
+An experiment is a file in experiments/: a config, the number of epochs, settings for all variants (`set`), and the
+variants, each with settings of its own. What is done already is passed over, so that an experiment can be interrupted,
+and runs with different seeds can go side by side.
+"""
+
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Dict, List, Optional
+
+import spacy
+import srsly
+import typer
+from spacy.cli._util import parse_config_overrides
+from spacy.tokens import DocBin
+from wasabi import msg
+
+app = typer.Typer()
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def main(
+    ctx: typer.Context,
+    experiment: Annotated[Path, typer.Argument(help="File that describes the experiment", exists=True)],
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by blanks or commas")] = "1",
+    only: Annotated[str, typer.Option(help="Names of the variants to run. By default all")] = "",
+    epochs: Annotated[Optional[int], typer.Option(help="Number of epochs, instead of that in the file")] = None,
+    gpu_id: Annotated[int, typer.Option(help="GPU ID, or -1 for CPU")] = -1,
+    metrics: Annotated[Path, typer.Option(help="Folder for the scores")] = Path("metrics"),
+    training: Annotated[Path, typer.Option(help="Folder for the models")] = Path("training"),
+    keep_models: Annotated[bool, typer.Option(help="Keep the trained models")] = False,
+) -> None:
+    """
+    Run an experiment. Further options are settings for all variants, as in
+    `spacy train`: --paths.encoder encoder.
+    """
+    plan = srsly.read_yaml(experiment)
+    common = {**plan.get("set", {}), **parse_config_overrides(ctx.args)}
+    chosen = _split(only) or list(plan["variants"])
+    if unknown := sorted(set(chosen) - set(plan["variants"])):
+        msg.fail(f"No variant '{unknown[0]}' in {experiment}", f"There are: {list(plan['variants'])}", exits=1)
+    for name in chosen:
+        settings = {**common, **plan["variants"][name]}
+        settings.update(schedule(plan["config"], settings, epochs or plan["epochs"]))
+        for seed in _split(seeds):
+            run_name = f"{name}_{seed}"
+            scores = metrics / experiment.stem / f"{run_name}.json"
+            if scores.exists():
+                msg.info(f"{scores} is there already")
+                continue
+            model = training / experiment.stem / run_name
+            run = {"variant": name, "seed": int(seed), "settings": settings}
+            run["scores"] = train_and_score(plan["config"], settings, int(seed), model, gpu_id)
+            scores.parent.mkdir(parents=True, exist_ok=True)
+            srsly.write_json(scores, run)
+            if not keep_models:
+                shutil.rmtree(model)
+
+
+def schedule(config: str, settings: Dict[str, Any], epochs: int) -> Dict[str, int]:
+    """The settings that depend on the size of the corpus: steps, warm-up over the first tenth, scores at the end.
+
+    config (str): Path of the config.
+    settings (Dict[str, Any]): Settings that replace those of the config.
+    epochs (int): How often to go through the corpus.
+    RETURNS (Dict[str, int]): The settings.
+    """
+    batch_size = spacy.util.load_config(config, overrides=settings)["training"]["batcher"]["size"]
+    steps = math.ceil(len(DocBin().from_disk(settings["paths.train"])) / batch_size) * epochs
+    return {
+        "training.max_steps": steps,
+        "training.eval_frequency": steps,
+        "training.optimizer.learn_rate.total_steps": steps,
+        "training.optimizer.learn_rate.warmup_steps": steps // 10,
+    }
+
+
+def train_and_score(config: str, settings: Dict[str, Any], seed: int, model: Path, gpu_id: int) -> Dict[str, Any]:
+    """Train one model and score the last state of it. The best one would be chosen on the data it is scored on.
+
+    config (str): Path of the config.
+    settings (Dict[str, Any]): Settings that replace those of the config.
+    seed (int): The seed.
+    model (Path): Folder to write the model to.
+    gpu_id (int): GPU ID, or -1 for CPU.
+    RETURNS (Dict[str, Any]): The scores.
+    """
+    output = model / "scores.json"
+    common = ["--gpu-id", str(gpu_id)]
+    train = ["train", config, "--output", str(model), "--system.seed", str(seed), *common]
+    for key, value in settings.items():
+        train += [f"--{key}", value if isinstance(value, str) else srsly.json_dumps(value)]
+    _spacy(train)
+    _spacy(["spert", "evaluate", str(model / "model-last"), settings["paths.dev"], "--output", str(output), *common])
+    scores: Dict[str, Any] = srsly.read_json(output)
+    return scores
+
+
+def _spacy(arguments: List[str]) -> None:
+    msg.divider(" ".join(["spacy", *arguments]), char=" ")
+    status = subprocess.run([sys.executable, "-m", "spacy", *arguments]).returncode
+    if status:
+        msg.fail("This run failed, see above", exits=status)
+
+
+def _split(names: str) -> List[str]:
+    return names.replace(",", " ").split()
+
+
+if __name__ == "__main__":
+    app()

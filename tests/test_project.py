@@ -1,0 +1,132 @@
+"""The experiments and the scripts that run them."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.tokens import DocBin
+from spacy.util import load_config, load_model_from_config
+from util import make_doc, make_examples
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yml"))
+SCORES = ("spans_spert_f", "spans_spert_macro_f", "rels_f", "rels_strict_f", "rels_strict_macro_f")
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    nlp = spacy.blank("xx")
+    path = tmp_path / "corpus.spacy"
+    DocBin(docs=[example.reference for example in make_examples(nlp)]).to_disk(path)
+    return path
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_settings_of_experiments_are_known(path, encoder):
+    plan = srsly.read_yaml(path)
+    for variant in plan["variants"].values():
+        settings = {"paths.encoder": str(encoder), **plan.get("set", {}), **variant}
+        assert {"paths.train", "paths.dev"} <= set(settings)
+        settings["paths.encoder"] = str(encoder)
+        config = load_config(ROOT / plan["config"], overrides=settings, interpolate=True)
+        nlp = load_model_from_config(config, validate=True)
+        for name, value in settings.items():
+            section = nlp.config
+            for part in name.split("."):
+                section = section[part]
+            assert section == value, name
+
+
+def test_schedule_follows_from_the_size_of_the_corpus(corpus):
+    settings = {"paths.train": str(corpus), "training.batcher.size": 3}
+    assert script("run_experiment").schedule(str(ROOT / "configs" / "spert.cfg"), settings, 20) == {
+        "training.max_steps": 60,
+        "training.eval_frequency": 60,
+        "training.optimizer.learn_rate.total_steps": 60,
+        "training.optimizer.learn_rate.warmup_steps": 6,
+    }
+
+
+def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path):
+    plan = {
+        "config": str(ROOT / "configs" / "spert.cfg"),
+        "epochs": 1,
+        "set": {"paths.train": str(corpus), "paths.dev": str(corpus)},
+        "variants": {"a": {}, "b": {"components.spert.negative_spans": 5}},
+    }
+    srsly.write_yaml(tmp_path / "tiny.yml", plan)
+    command = [sys.executable, ROOT / "scripts" / "run_experiment.py", "tiny.yml", "--only", "b", "--seeds", "3"]
+    command += ["--paths.encoder", encoder, "--components.transformer.model.tokenizer_config.model_max_length", "128"]
+    first, second = (
+        subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True) for _ in range(2)
+    )
+    assert first.returncode == second.returncode == 0, first.stdout + first.stderr
+    run = json.loads((tmp_path / "metrics" / "tiny" / "b_3.json").read_text(encoding="utf8"))
+    assert run["variant"] == "b" and run["seed"] == 3
+    assert run["settings"]["components.spert.negative_spans"] == 5
+    assert set(SCORES) <= set(run["scores"])
+    assert not (tmp_path / "training" / "tiny" / "b_3").exists()
+    assert "is there already" in second.stdout and "--system.seed" not in second.stdout
+
+
+def test_summary(tmp_path):
+    runs = tmp_path / "metrics"
+    runs.mkdir()
+    for name, n, values in (("negatives-10", 10, (0.5, 0.6)), ("full", 100, (0.7, 0.9)), ("cls", 100, (0.25,))):
+        for seed, value in enumerate(values, 1):
+            settings = {} if n == 100 else {"components.spert.negative_relations": n}
+            run = {"variant": name, "seed": seed, "settings": settings, "scores": dict.fromkeys(SCORES, value)}
+            srsly.write_json(runs / f"{name}_{seed}.json", run)
+    summarize = script("summarize")
+    summarize.main(runs, output=tmp_path / "out" / "table.md", plot=tmp_path / "out" / "plot.png")
+    lines = (tmp_path / "out" / "table.md").read_text(encoding="utf8").splitlines()
+    assert [line.split(" | ")[:3] for line in lines[4:]] == [
+        ["| full", "2", "80.00 ± 14.14"],
+        ["| cls", "1", "25.00"],
+        ["| negatives-10", "2", "55.00 ± 7.07"],
+    ]
+    assert (tmp_path / "out" / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert len(srsly.read_json(tmp_path / "out" / "table.json")) == 5
+    summarize.main(runs, output=tmp_path / "pooled.md", pool=True)
+    assert "| metrics | 5 | 59.00 ±" in (tmp_path / "pooled.md").read_text(encoding="utf8")
+
+
+def test_folds_hold_every_document_once(tmp_path):
+    vocab = spacy.blank("xx").vocab
+    texts = [f"text {i}" for i in range(23)]
+    DocBin(docs=[make_doc(vocab, text) for text in texts]).to_disk(tmp_path / "all.spacy")
+    script("make_folds").main(tmp_path / "all.spacy", tmp_path, folds=5, seed=0)
+    tested = []
+    for fold in range(5):
+        parts = [
+            [doc.text.strip() for doc in DocBin().from_disk(tmp_path / f"fold_{fold}_{part}.spacy").get_docs(vocab)]
+            for part in ("train", "test")
+        ]
+        assert sorted(parts[0] + parts[1]) == sorted(texts) and 4 <= len(parts[1]) <= 5
+        tested += parts[1]
+    assert sorted(tested) == sorted(texts)
+
+
+def test_random_encoder_keeps_shapes_and_tokenizer_only(encoder, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    for _ in range(2):
+        script("random_encoder").main(str(encoder), tmp_path / "random", seed=1)
+    old, new = (dict(AutoModel.from_pretrained(path).named_parameters()) for path in (encoder, tmp_path / "random"))
+    assert {name: weight.shape for name, weight in old.items()} == {name: weight.shape for name, weight in new.items()}
+    name = "embeddings.word_embeddings.weight"
+    assert not old[name].equal(new[name])
+    pieces = [AutoTokenizer.from_pretrained(path).tokenize("Ann Lee works") for path in (encoder, tmp_path / "random")]
+    assert pieces[0] == pieces[1]
