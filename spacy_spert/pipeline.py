@@ -27,6 +27,7 @@ from .errors import Errors, Warnings
 from .loss import relation_loss, span_loss
 from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
 from .scorer import score_spert
+from .upstream import encoder_width, find_transformer, sentence_annotators
 
 install_extension()
 
@@ -346,7 +347,7 @@ class Spert(TrainablePipe):
             bounds = sentence_bounds([example.predicted])
             gold = self._align(example, bounds)
             if gold.annotated:
-                self._check_labels(example.reference, gold)
+                self._check_labels(example.reference, gold, self.label_data)
                 for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
                     part = self._sample_sentence(gold, start, end)
                     parts.append(part.shift(start + n_tokens, n_spans))
@@ -371,32 +372,23 @@ class Spert(TrainablePipe):
         """
         validate_get_examples(get_examples, "Spert.initialize")
         self._check_settings()
-        transformer = self._check_upstream(nlp)
-        if self.model.has_ref("head"):
-            # Initialized before: begin anew, with the labels of the new data.
-            self.model.attrs["remove_head"](self.model)
-            self.cfg.update(entity_labels=[], relation_labels=[])
-        if labels is not None:
-            self._set_labels(labels)
-        counts = self._count(get_examples(), nlp, transformer)
-        if not self.labels:
-            self._set_labels({"entities": labels_of(counts.entities), "relations": labels_of(counts.relations)})
-        n_entities, n_relations = sum(counts.entities.values()), sum(counts.relations.values())
-        if not n_entities:
-            raise ValueError(Errors.S010.format(name=self.name, docs=counts.docs, key=self.cfg["spans_key"]))
-        expected = [*self.relation_labels, *self.cfg["symmetric_labels"]] or self.cfg["task"] == "relations"
-        if expected and self.cfg["task"] != "entities" and not n_relations:
-            raise ValueError(
-                Errors.S011.format(name=self.name, labels=list(self.relation_labels), docs=counts.docs, ents=n_entities)
-            )
-        unknown = set(self.cfg["symmetric_labels"]) - set(self.relation_labels)
-        if unknown and self.cfg["task"] != "entities":
-            raise ValueError(
-                Errors.S017.format(name=self.name, label=sorted(unknown)[0], labels=list(self.relation_labels))
-            )
-        logger.info(counts.table())
+        transformer = find_transformer(self.model, nlp, self, self.name) if nlp is not None else None
+        labels = self._expected_labels(labels)
+        counts = self._count(get_examples(), nlp, transformer, labels)
+        if not any(labels.values()):
+            labels = {"entities": labels_of(counts.entities), "relations": labels_of(counts.relations)}
+        self._check_counts(counts, labels["relations"])
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
-        self.cfg["width"] = self._encoder_width(sample, transformer)
+        width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
+        # What an earlier initialization made stays until nothing can be wrong with the new data.
+        if self.model.has_ref("head"):
+            self.model.attrs["remove_head"](self.model)
+        self.cfg.update(entity_labels=[], relation_labels=[], width=width)
+        for label in labels["entities"]:
+            self.add_label(label, "entity")
+        for label in labels["relations"]:
+            self.add_label(label, "relation")
+        logger.info(counts.table())
         self._make_head()
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Spert":
@@ -450,35 +442,26 @@ class Spert(TrainablePipe):
                     Errors.S031.format(setting=setting, name=self.name, expected=expected, value=cfg[setting])
                 )
 
-    def _check_upstream(self, nlp: Optional[Language]) -> Optional[Model]:
-        """Make sure that every listener has a component to listen to, and return the transformer among them."""
-        listeners = [node for node in self.model.walk() if hasattr(node, "upstream_name")]
-        if nlp is None or not listeners:
-            return None
-        for _, pipe in nlp.pipeline:
-            if listeners[0] in getattr(pipe, "listeners", ()):
-                model = getattr(pipe, "model", None)
-                return model if hasattr(model, "tokenizer") else None
-            if pipe is self:
-                break
-        for name in nlp.pipe_names:
-            factory = nlp.get_pipe_meta(name).factory
-            if factory.startswith("curated_transformer"):
-                raise ValueError(Errors.S021.format(name=self.name, upstream=name, factory=factory))
-        raise ValueError(Errors.S020.format(name=self.name))
-
-    def _set_labels(self, labels: Dict[str, List[str]]) -> None:
+    def _expected_labels(self, labels: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:
+        """The labels to initialize with, or none to take those of the data."""
+        if labels is None:
+            # Those that were added before. An earlier initialization's labels are those of its data.
+            return self.label_data if not self.model.has_ref("head") else {"entities": [], "relations": []}
         form = {"entities": ["PERSON", "..."], "relations": ["works_for", "..."]}
         if not isinstance(labels, dict) or set(labels) - set(form):
             raise ValueError(Errors.S016.format(name=self.name, form=form, value=labels))
-        for kind, key in (("entity", "entities"), ("relation", "relations")):
-            for label in labels.get(key) or []:
-                self.add_label(label, kind)  # type: ignore[arg-type]
+        return {kind: list(labels.get(kind) or []) for kind in form}
 
-    def _count(self, examples: Iterable[Example], nlp: Optional[Language], transformer: Optional[Model]) -> GoldCounts:
+    def _count(
+        self,
+        examples: Iterable[Example],
+        nlp: Optional[Language],
+        transformer: Optional[Model],
+        labels: Dict[str, List[str]],
+    ) -> GoldCounts:
         """Align all gold annotation, with the sentence marks that training will see."""
         counts = GoldCounts()
-        annotators = self._sentence_annotators(nlp)
+        annotators = sentence_annotators(nlp, self) if nlp is not None else []
         for example in examples:
             if annotators and not example.predicted.has_annotation("SENT_START"):
                 doc = example.predicted.copy()
@@ -491,36 +474,26 @@ class Spert(TrainablePipe):
 
                 covered = seen_tokens(transformer, example.predicted)
             gold = self._align(example, sentence_bounds([example.predicted]), covered)
-            if self.labels:
-                self._check_labels(example.reference, gold)
+            if any(labels.values()):
+                self._check_labels(example.reference, gold, labels)
             counts.add(gold)
         return counts
 
-    def _sentence_annotators(self, nlp: Optional[Language]) -> List[Callable[[Doc], Doc]]:
-        """Components that mark sentences by rule while training, such as the sentencizer."""
-        annotators: List[Callable[[Doc], Doc]] = []
-        if nlp is None:
-            return annotators
-        chosen = nlp.config["training"]["annotating_components"]
-        for name, pipe in nlp.pipeline:
-            if pipe is self:
-                break
-            marks = "token.is_sent_start" in nlp.get_pipe_meta(name).assigns
-            if name in chosen and marks and not getattr(pipe, "is_trainable", False):
-                annotators.append(pipe)
-        return annotators
-
-    def _encoder_width(self, docs: List[Doc], transformer: Optional[Model]) -> int:
-        tok2vec = self.model.get_ref("tok2vec")
-        if transformer is not None:
-            return transformer.get_dim("nO")
-        if hasattr(tok2vec, "upstream_name") and not tok2vec.has_dim("nO"):
-            raise ValueError(Errors.S020.format(name=self.name))
-        tok2vec.initialize(X=docs)
-        if tok2vec.has_dim("nO"):
-            return tok2vec.get_dim("nO")
-        output = tok2vec.predict(docs[:1])[0]
-        return output.width if hasattr(output, "model_output") else output.shape[1]
+    def _check_counts(self, counts: GoldCounts, relation_labels: List[str]) -> None:
+        """Make sure that there is something to learn from."""
+        n_entities, n_relations = sum(counts.entities.values()), sum(counts.relations.values())
+        if not n_entities:
+            raise ValueError(Errors.S010.format(name=self.name, docs=counts.docs, key=self.cfg["spans_key"]))
+        if self.cfg["task"] == "entities":
+            return
+        symmetric = self.cfg["symmetric_labels"]
+        if not n_relations and (relation_labels or symmetric or self.cfg["task"] == "relations"):
+            raise ValueError(
+                Errors.S011.format(name=self.name, labels=relation_labels, docs=counts.docs, ents=n_entities)
+            )
+        unknown = sorted(set(symmetric) - set(relation_labels))
+        if unknown:
+            raise ValueError(Errors.S017.format(name=self.name, label=unknown[0], labels=relation_labels))
 
     def _sizes(self, cfg: Dict[str, Any]) -> Dict[str, int]:
         """The dimensions of the model for these settings."""
@@ -577,16 +550,16 @@ class Spert(TrainablePipe):
             covered=covered,
         )
 
-    def _check_labels(self, doc: Doc, gold: Gold) -> None:
+    def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
         """Make sure that all labels of a document are known."""
         for kind, counts, known in (
-            ("entity", gold.entity_counts, self.entity_labels),
-            ("relation", gold.relation_counts, self.relation_labels),
+            ("entity", gold.entity_counts, labels["entities"]),
+            ("relation", gold.relation_counts, labels["relations"]),
         ):
             for label in labels_of(counts) if kind == "entity" or self.cfg["task"] != "entities" else ():
                 if label not in known:
                     text = Errors.S012.format(
-                        name=self.name, kind=kind, label=label, doc=describe_doc(doc), labels=list(known)
+                        name=self.name, kind=kind, label=label, doc=describe_doc(doc), labels=known
                     )
                     raise ValueError(text)
 

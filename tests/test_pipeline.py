@@ -213,6 +213,23 @@ class TestLabels:
         with pytest.raises(ValueError, match="'NEW'"):
             pipe.add_label("NEW")
 
+    def test_initialize_again_begins_anew(self, trained):
+        nlp = clone(trained)
+        nlp.get_pipe("spert").cfg["symmetric_labels"] = []
+        initialize(nlp, [PAIR])
+        assert nlp.get_pipe("spert").label_data == {"entities": ["PER"], "relations": ["knows"]}
+        doc = nlp("Ann met Bob")
+        assert {span.label_ for span in doc.spans["spert"]} <= {"PER"}
+
+    @pytest.mark.parametrize("texts", [[("Nothing here .", [], [])], [("Ann sleeps .", [(0, 1, "PER")], [])]])
+    def test_initialize_again_with_unusable_data_changes_nothing(self, trained, texts):
+        # As the whole pipeline's initialize makes a new encoder too, only the component's is called.
+        pipe = clone(trained).get_pipe("spert")
+        before = pipe.to_bytes()
+        with pytest.raises(ValueError, match="found no entities|expects the relation labels"):
+            pipe.initialize(lambda: [make_example(trained, *text) for text in texts])
+        assert pipe.to_bytes() == before
+
 
 class TestUpstream:
     def test_no_upstream(self):

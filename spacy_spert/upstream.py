@@ -1,0 +1,78 @@
+"""The components before this one: the encoder that it reads, and those that mark sentences.
+
+Imported with the factory, so neither torch nor transformers are imported here.
+"""
+
+from typing import Callable, List, Optional
+
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc
+from thinc.api import Model
+
+from .errors import Errors
+
+
+def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Optional[Model]:
+    """Make sure that a listener has a component to listen to.
+
+    model (Model): The component's model.
+    nlp (Language): The pipeline.
+    pipe (Pipe): The component.
+    name (str): Its name, for messages.
+    RETURNS (Optional[Model]): The model of the transformer it listens to; None if it has an encoder of another kind.
+    RAISES (ValueError): If there is nothing to listen to, or nothing of the right kind.
+    """
+    listeners = [node for node in model.walk() if hasattr(node, "upstream_name")]
+    if not listeners:
+        return None
+    for _, other in nlp.pipeline:
+        if listeners[0] in getattr(other, "listeners", ()):
+            upstream = getattr(other, "model", None)
+            return upstream if hasattr(upstream, "tokenizer") else None
+        if other is pipe:
+            break
+    for other_name in nlp.pipe_names:
+        factory = nlp.get_pipe_meta(other_name).factory
+        if factory.startswith("curated_transformer"):
+            raise ValueError(Errors.S021.format(name=name, upstream=other_name, factory=factory))
+    raise ValueError(Errors.S020.format(name=name))
+
+
+def sentence_annotators(nlp: Language, pipe: Pipe) -> List[Callable[[Doc], Doc]]:
+    """Components that mark sentences by rule while training, such as the sentencizer.
+
+    nlp (Language): The pipeline.
+    pipe (Pipe): The component before which they must come.
+    RETURNS (List[Callable[[Doc], Doc]]): Those of them in `training.annotating_components`.
+    """
+    annotators: List[Callable[[Doc], Doc]] = []
+    chosen = nlp.config["training"]["annotating_components"]
+    for name, other in nlp.pipeline:
+        if other is pipe:
+            break
+        marks = "token.is_sent_start" in nlp.get_pipe_meta(name).assigns
+        if name in chosen and marks and not getattr(other, "is_trainable", False):
+            annotators.append(other)
+    return annotators
+
+
+def encoder_width(tok2vec: Model, docs: List[Doc], transformer: Optional[Model], name: str) -> int:
+    """Initialize an encoder of the component's own, and find out how wide the embeddings are.
+
+    tok2vec (Model): The component's encoder, or its listener.
+    docs (List[Doc]): Some documents that are not empty.
+    transformer (Optional[Model]): The transformer that it listens to, if it does.
+    name (str): Name of the component, for messages.
+    RETURNS (int): The width.
+    RAISES (ValueError): If there is nothing to listen to.
+    """
+    if transformer is not None:
+        return transformer.get_dim("nO")
+    if hasattr(tok2vec, "upstream_name") and not tok2vec.has_dim("nO"):
+        raise ValueError(Errors.S020.format(name=name))
+    tok2vec.initialize(X=docs)
+    if tok2vec.has_dim("nO"):
+        return tok2vec.get_dim("nO")
+    output = tok2vec.predict(docs[:1])[0]
+    return output.width if hasattr(output, "model_output") else output.shape[1]
