@@ -88,6 +88,44 @@ class Errors:
     S040 = "Pipeline '{model}' has no 'spert' component. Its components are {names}."
     S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S050 = (
+        "{path} is no folder of a SpERT checkpoint: {missing} is missing. A checkpoint has config.json, vocab.txt, and "
+        "model.safetensors or pytorch_model.bin."
+    )
+    S051 = (
+        "Can't read {path}: expected a file of at most {limit} MB, which is no link to another folder. Put the file "
+        "itself there if it belongs to the checkpoint."
+    )
+    S052 = (
+        "Can't read weights from {path}: {reason}. Only plain tensors are read, and nothing in the file is run. Fetch "
+        "the file again, or have the program it comes from save a state dict of tensors."
+    )
+    S053 = (
+        "{path} holds another model than SpERT: it has no weights {missing}. It has {found}. The folder of a trained "
+        "checkpoint is needed, not that of an encoder."
+    )
+    S054 = (
+        "The checkpoint has {n} {kind} labels, but {types} has {expected}: {labels}. The types.json that the model was "
+        "trained with is needed, with all of its labels in their order."
+    )
+    S055 = "Can't import {path}: {setting} must be {expected}, got: {value}"
+    S056 = (
+        "The weights of the checkpoint don't fit together, or not to config.json: {problems}. Files of several models "
+        "may be mixed, or this is a variant of SpERT, which can't be imported."
+    )
+    S057 = (
+        "The checkpoint has embeddings for spans of up to {limit} tokens, so max_span_width can't be {value}. Choose a "
+        "number from 1 to {limit}; the original's setting is max_span_size."
+    )
+    S058 = (
+        "{path} gives {value} as 'spert_version' (none means 1.0), but only models of version 1.1 can be imported. "
+        "Earlier ones pool in another way, so that their predictions would be wrong. Train the model anew; or, if you "
+        "know that it is of version 1.1, write that into the file."
+    )
+    S059 = (
+        "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
+        "nothing else, and no folder that holds the checkpoint or types.json."
+    )
 
 
 class Warnings:
@@ -98,4 +136,11 @@ class Warnings:
     W002 = (
         "Component '{name}' kept only the best {limit} of {n} predicted relations in a document of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
+    )
+    W050 = (
+        "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "
+        "letters are unknown. If the model was trained with lowercase = true, import it with --lowercase."
+    )
+    W051 = (
+        "The vocabulary {path} has {n} entries, but the model knows {expected}. Make sure that it belongs to the model."
     )

@@ -7,17 +7,17 @@ import contextlib
 import io
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
 import spacy
-import spacy_spert.cli  # noqa: F401
 import srsly
 from spacy.cli._util import app
 from thinc.api import require_cpu
 from typer.testing import CliRunner
 from util import make_encoder
+
+import spacy_spert.cli  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -34,7 +34,7 @@ def parts_of(path):
 @pytest.fixture(scope="module")
 def small_encoder(tmp_path_factory):
     path = tmp_path_factory.mktemp("docs") / "small"
-    make_encoder(path, "Ana Reis works for Halden Marine".split())
+    make_encoder(path, ["Ana", "Reis", "works", "for", "Halden", "Marine"])
     return path
 
 
