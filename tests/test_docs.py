@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import spacy
 import srsly
+from original import load_weights, write_checkpoint
 from spacy.cli._util import app
 from thinc.api import require_cpu
 from typer.testing import CliRunner
@@ -47,6 +48,7 @@ def folder(tmp_path, small_encoder, monkeypatch):
     (tmp_path / "configs").mkdir()
     for path in (ROOT / "configs").glob("*.cfg"):
         (tmp_path / "configs" / path.name).write_text(small(path.read_text(encoding="utf8"), small_encoder))
+    write_checkpoint(tmp_path / "checkpoint", load_weights())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
