@@ -18,7 +18,7 @@ from .relations import DEFAULT_SPANS_KEY, Relation, get_relations
 # Colours of the page's style sheet, classes c0 to c9.
 N_COLOURS = 10
 # Sizes in pixels: letters of two sizes, boxes, and the height that each arc over others adds.
-LETTER, SMALL_LETTER = 7.6, 6.2
+LETTER, SMALL_LETTER = 8.2, 7.0
 BOX_HEIGHT, LEVEL_HEIGHT = 42, 26
 PADDING, LEG_DISTANCE = 10, 12
 # Longest texts in characters.

@@ -112,8 +112,9 @@ class _Writer:
         ]
         if not figures:
             return ""
-        title = '<h2 id="examples">Examples</h2>\n<p>The documents with the most relations found.</p>'
-        return "\n".join(['<section aria-labelledby="examples">', title, *figures, "</section>"])
+        title = '<h2 id="examples">Examples</h2>'
+        about = "<p>The documents with the most relations found. What is dashed is not in the gold data.</p>"
+        return "\n".join(['<section aria-labelledby="examples">', title, about, *figures, "</section>"])
 
     def document(self, document: Analysed) -> str:
         sides = self.sides(document)
