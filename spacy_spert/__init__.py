@@ -3,8 +3,8 @@
 Source: Eberts & Ulges, "Span-based Joint Entity and Relation Extraction with Transformer Pre-training", ECAI 2020.
 """
 
+from .drawing import displacy_relations
 from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
-from .report import displacy_relations
 
 install_extension()
 

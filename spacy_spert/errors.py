@@ -85,9 +85,22 @@ class Errors:
         "Component '{name}' takes the entities as given (task = 'relations'), but document {doc} has no span group "
         "'{key}'. Add a component that writes it before this one."
     )
-    S040 = "Pipeline '{model}' has no 'spert' component. Its components are {names}."
-    S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S040 = "The pipeline has no 'spert' component. Its components are {names}."
+    S041 = "No documents in {path}. Expected a file that ends in '.spacy', or a folder of such files."
+    S042 = "The pipeline has several 'spert' components: {names}. Choose one of them (--component)."
+    S043 = "'{name}' is no 'spert' component of the pipeline. Choose one of {names}."
+    S044 = (
+        "Can't score relations with the gold entities: component '{name}' predicts no relations. It was trained with "
+        "task = 'entities', or without any relation in its data."
+    )
+    S045 = "The margin is the width of a range of scores below the threshold, between 0 and 1. Got: {value}"
+    S046 = (
+        "None of the {n} documents is annotated, so there is nothing to compare with. Gold entities are read from "
+        "doc.spans['{key}'], or from doc.ents where a document has no such span group."
+    )
+    S047 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
+    S048 = "Can't write {path}: {reason}. Give the name of a file that is not needed for something else."
     S050 = (
         "{path} is no folder of a SpERT checkpoint: {missing} is missing. A checkpoint has config.json, vocab.txt, and "
         "model.safetensors or pytorch_model.bin."
