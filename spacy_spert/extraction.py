@@ -143,7 +143,7 @@ class Extractor:
                 record = self._read(line)
                 if record is not None:
                     read.append((line.number, record, self._make_doc(record)))
-            except ValueError as err:
+            except Exception as err:  # tokenizers of all kinds among them
                 outcomes[line.number] = _refused(err)
         try:
             docs = list(self.nlp.pipe([doc for _, _, doc in read], batch_size=len(batch)))

@@ -164,9 +164,16 @@ def extract(
             if output.done == START:
                 output.write(header(settings.to_format), BEGIN, {})
             batches = batch_lines(lines, batch_size, MAX_BATCH)
-            size = input_path.stat().st_size if input_path.is_file() else None
-            # Without a terminal there is no bar.
-            bar = tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=None if progress else True)
+            is_file = input_path.is_file()
+            bar = tqdm(
+                total=input_path.stat().st_size if is_file else None,
+                initial=file_.tell() if is_file else 0,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                # Without a terminal there is no bar.
+                disable=None if progress else True,
+            )
             with bar, closing(extract_batches(settings, batches, n_process)) as done:
                 for batch, outcomes in done:
                     _write(output, zip(batch, outcomes), source, strict, report)

@@ -475,6 +475,8 @@ def test_vocabulary_does_not_grow(model, monkeypatch):
         outcomes.append([extractor(batch) for batch in batches])
         assert set(vocab.strings) == strings
         assert vocab.lex_attr_getters == getters
+    # The tables are new after the last batch, and count from zero.
+    assert len(vocab) == 0
     assert outcomes[0] == outcomes[1]
     assert sum(outcome.counts["texts"] for batch in outcomes[0] for outcome in batch) == 60
 
