@@ -139,6 +139,25 @@ class Errors:
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
         "nothing else, and no folder that holds the checkpoint or types.json."
     )
+    S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
+    S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
+    S062 = (
+        "Can't go on with {output}: '{setting}' was {before} in the interrupted run and is {now} now. Use the same "
+        "again, or begin anew with --force."
+    )
+    S063 = (
+        "Can't go on with {output}: its {lines} lines of input that are done are not the first lines of {input}. Give "
+        "the input of the interrupted run, or begin anew with --force."
+    )
+    S064 = "Can't go on with {output}: it doesn't fit {progress} ({reason}). Was it changed? Begin anew with --force."
+    S065 = "The line is longer than {limit} bytes."
+    S066 = "Can't use {one} with {other}. {why}"
+    S067 = (
+        "A worker process ended all of a sudden, usually because memory ran out. Use a smaller --batch-size or fewer "
+        "processes (--n-process)."
+    )
+    S068 = "The pipeline {names} returned {got} documents for {n} texts."
+    S069 = "to_networkx needs networkx: pip install networkx"
 
 
 class Warnings:
