@@ -509,7 +509,7 @@ def test_reader_that_stops(tmp_path, model):
         assert json.loads(process.stdout.readline())["text"] == WORDS[0]
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(60) == 1
+        assert process.wait(200) == 1
 
 
 @pytest.mark.parametrize("n_process, sent", [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)])
@@ -528,14 +528,14 @@ def test_killed(tmp_path, model, n_process, sent):
         # The run waits for more when it is killed.
         process.stdin.write("".join(text + "\n" for text in texts[:30]).encode())
         process.stdin.flush()
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while not (output.exists() and output.read_bytes().count(b"\n") >= 20):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         # Ctrl-C reaches all processes of the group.
         (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
         # Stderr is closed when the last worker has ended.
-        _, messages = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=200)
     assert process.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     assert b"Traceback" not in messages
     docs = list(read_jsonl(output))
