@@ -12,7 +12,7 @@ from wasabi import table
 
 from .candidates import Ints
 from .errors import Errors
-from .relations import describe_doc, describe_span, get_relations
+from .relations import Relation, describe_doc, describe_span, get_relations
 
 MISALIGNED = "not on token boundaries"
 TOO_WIDE = "wider than max_span_width"
@@ -125,6 +125,17 @@ def gold_entities(doc: Doc, key: str) -> Optional[List[Span]]:
     return list(doc.ents) if doc.has_annotation("ENT_IOB") else None
 
 
+def gold_relations(doc: Doc, key: str) -> List[Relation]:
+    """The annotated relations of a document: those of its span group, if it has that group. Where the entities come
+    from doc.ents, the relations may be kept in a group of any name.
+
+    doc (Doc): The document.
+    key (str): The span group.
+    RETURNS (List[Relation]): The relations.
+    """
+    return get_relations(doc, key if key in doc.spans else None)
+
+
 def token_map(source: Doc, target: Doc, example: Example) -> Tuple["numpy.ndarray", "numpy.ndarray"]:
     """For each token of one document of an example the tokens of the other that it covers.
 
@@ -220,7 +231,7 @@ def align_gold(
     gold.entities = [(start, end, label) for (start, end), label in sorted(labels.items())]
     index = {(start, end): i for i, (start, end, _) in enumerate(gold.entities)}
     relations = set()
-    for head, tail, label, _ in get_relations(example.reference, key if key in example.reference.spans else None):
+    for head, tail, label, _ in gold_relations(example.reference, key):
         arguments = [kept.get((span.start, span.end, span.label_)) for span in (head, tail)]
         reason = None
         if None in arguments:

@@ -85,9 +85,79 @@ class Errors:
         "Component '{name}' takes the entities as given (task = 'relations'), but document {doc} has no span group "
         "'{key}'. Add a component that writes it before this one."
     )
-    S040 = "Pipeline '{model}' has no 'spert' component. Its components are {names}."
-    S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S040 = "The pipeline has no 'spert' component. Its components are {names}."
+    S041 = "No documents in {path}. Expected a file that ends in '.spacy', or a folder of such files."
+    S042 = "The pipeline has several 'spert' components: {names}. Choose one of them (--component)."
+    S043 = "'{name}' is no 'spert' component of the pipeline. Choose one of {names}."
+    S044 = (
+        "Can't score relations with the gold entities: component '{name}' predicts no relations. It was trained with "
+        "task = 'entities', or without any relation in its data."
+    )
+    S045 = "The margin is the width of a range of scores below the threshold, between 0 and 1. Got: {value}"
+    S046 = (
+        "None of the {n} documents is annotated, so there is nothing to compare with. Gold entities are read from "
+        "doc.spans['{key}'], or from doc.ents where a document has no such span group."
+    )
+    S047 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
+    S048 = "Can't write {path}: {reason}. Give the name of a file that is not needed for something else."
+    S050 = (
+        "{path} is no folder of a SpERT checkpoint: {missing} is missing. A checkpoint has config.json, vocab.txt, and "
+        "model.safetensors or pytorch_model.bin."
+    )
+    S051 = (
+        "Can't read {path}: expected a file of at most {limit} MB, which is no link to another folder. Put the file "
+        "itself there if it belongs to the checkpoint."
+    )
+    S052 = (
+        "Can't read weights from {path}: {reason}. Only plain tensors are read, and nothing in the file is run. Fetch "
+        "the file again, or have the program it comes from save a state dict of tensors."
+    )
+    S053 = (
+        "{path} holds another model than SpERT: it has no weights {missing}. It has {found}. The folder of a trained "
+        "checkpoint is needed, not that of an encoder."
+    )
+    S054 = (
+        "The checkpoint has {n} {kind} labels, but {types} has {expected}: {labels}. The types.json that the model was "
+        "trained with is needed, with all of its labels in their order."
+    )
+    S055 = "Can't import {path}: {setting} must be {expected}, got: {value}"
+    S056 = (
+        "The weights of the checkpoint don't fit together, or not to config.json: {problems}. Files of several models "
+        "may be mixed, or this is a variant of SpERT, which can't be imported."
+    )
+    S057 = (
+        "The checkpoint has embeddings for spans of up to {limit} tokens, so max_span_width can't be {value}. Choose a "
+        "number from 1 to {limit}; the original's setting is max_span_size."
+    )
+    S058 = (
+        "{path} gives {value} as 'spert_version' (none means 1.0), but only models of version 1.1 can be imported. "
+        "Earlier ones pool in another way, so that their predictions would be wrong. Train the model anew; or, if you "
+        "know that it is of version 1.1, write that into the file."
+    )
+    S059 = (
+        "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
+        "nothing else, and no folder that holds the checkpoint or types.json."
+    )
+    S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
+    S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
+    S062 = (
+        "Can't go on with {output}: '{setting}' was {before} in the interrupted run and is {now} now. Use the same "
+        "again, or begin anew with --force."
+    )
+    S063 = (
+        "Can't go on with {output}: its {lines} lines of input that are done are not the first lines of {input}. Give "
+        "the input of the interrupted run, or begin anew with --force."
+    )
+    S064 = "Can't go on with {output}: it doesn't fit {progress} ({reason}). Was it changed? Begin anew with --force."
+    S065 = "The line is longer than {limit} bytes."
+    S066 = "Can't use {one} with {other}. {why}"
+    S067 = (
+        "A worker process ended all of a sudden, usually because memory ran out. Use a smaller --batch-size or fewer "
+        "processes (--n-process)."
+    )
+    S068 = "The pipeline {names} returned {got} documents for {n} texts."
+    S069 = "to_networkx needs networkx: pip install networkx"
 
 
 class Warnings:
@@ -98,4 +168,11 @@ class Warnings:
     W002 = (
         "Component '{name}' kept only the best {limit} of {n} predicted relations in a document of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
+    )
+    W050 = (
+        "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "
+        "letters are unknown. If the model was trained with lowercase = true, import it with --lowercase."
+    )
+    W051 = (
+        "The vocabulary {path} has {n} entries, but the model knows {expected}. Make sure that it belongs to the model."
     )

@@ -389,7 +389,16 @@ class Spert(TrainablePipe):
         for label in labels["relations"]:
             self.add_label(label, "relation")
         logger.info(counts.table())
-        self._make_head()
+        self.make_head()
+
+    def make_head(self) -> None:
+        """Make the model's head, with fresh weights, once the labels and the encoder's width (in `cfg`) are set."""
+        for name, size in self._sizes(self.cfg).items():
+            self.model.set_dim(name, size, force=True)
+        init = self.model.init
+        if init is not None:
+            # Not model.initialize: the encoder is initialized, or loaded, on its own.
+            init(self.model, None, None)
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Spert":
         """Load the component from bytes.
@@ -504,15 +513,6 @@ class Spert(TrainablePipe):
             "nW": cfg["max_span_width"],
         }
 
-    def _make_head(self) -> None:
-        """Make the model's head, once labels and width are known."""
-        for name, size in self._sizes(self.cfg).items():
-            self.model.set_dim(name, size, force=True)
-        init = self.model.init
-        if init is not None:
-            # Not model.initialize: the encoder is initialized, or loaded, on its own.
-            init(self.model, None, None)
-
     def _load_cfg(self, cfg: Dict[str, Any]) -> None:
         loaded = {**self.cfg, **cfg}
         sizes = self._sizes(loaded)
@@ -520,7 +520,7 @@ class Spert(TrainablePipe):
             raise ValueError(self._misfit())
         self.cfg.update(cfg)
         if loaded["width"] is not None and not self.model.has_ref("head"):
-            self._make_head()
+            self.make_head()
 
     def _load_vocab(self, path: Path, exclude: Iterable[str]) -> None:
         self.vocab.from_disk(path, exclude=exclude)

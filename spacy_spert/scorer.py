@@ -7,7 +7,7 @@ from spacy.scorer import PRFScore, get_ner_prf
 from spacy.tokens import Span
 from spacy.training import Example
 
-from .alignment import gold_entities, map_span, token_map
+from .alignment import gold_entities, gold_relations, map_span, token_map
 from .errors import Errors
 from .relations import DEFAULT_SPANS_KEY, get_relations
 
@@ -16,6 +16,7 @@ from .relations import DEFAULT_SPANS_KEY, get_relations
 SYMMETRIC = ("once", "directed", "twice")
 
 Labelled = Tuple[str, Hashable]
+CountsT = Dict[str, Dict[str, PRFScore]]
 
 
 def make_spert_scorer(symmetric: str = "once") -> Callable[..., Dict[str, Any]]:
@@ -47,22 +48,31 @@ def score_spert(
     symmetric_labels (Collection[str]): Relation labels without direction.
     symmetric (str): How they are counted: "once", "directed" or "twice".
     RETURNS (Dict[str, Any]): For the prefixes `spans_{spans_key}`, `rels` (boundaries and label) and `rels_strict`
-        (entity labels too): `_p`, `_r`, `_f` over all, `_macro_f`, the mean F over the labels that occur, and
-        `_per_type`, a dict of p, r and f for each label. Further those of `doc.ents`: `ents_p`, `ents_r`, `ents_f`,
-        `ents_per_type`.
+        (entity labels too): `_p`, `_r`, `_f` over all, `_macro_p`, `_macro_r` and `_macro_f`, the means over the labels
+        that occur, and `_per_type`, a dict of p, r and f for each label. Further those of `doc.ents`: `ents_p`,
+        `ents_r`, `ents_f`, `ents_per_type`.
     """
     examples = list(examples)
-    scores: Dict[str, Any] = {}
     counts = count_spert(examples, spans_key=spans_key, symmetric_labels=symmetric_labels, symmetric=symmetric)
+    return {**scores_of(counts, spans_key), **get_ner_prf(examples)}
+
+
+def scores_of(counts: CountsT, spans_key: str = DEFAULT_SPANS_KEY) -> Dict[str, Any]:
+    """The scores that follow from counts, named as `score_spert` names them.
+
+    counts (CountsT): What `count_spert` returned.
+    spans_key (str): The span group that was counted.
+    RETURNS (Dict[str, Any]): The scores.
+    """
+    scores: Dict[str, Any] = {}
     for name, types in counts.items():
         prefix = f"spans_{spans_key}" if name == "spans" else name
-        total = sum(types.values(), PRFScore())
-        scores[f"{prefix}_p"] = total.precision
-        scores[f"{prefix}_r"] = total.recall
-        scores[f"{prefix}_f"] = total.fscore
-        scores[f"{prefix}_macro_f"] = macro([score.fscore for score in types.values()])
-        scores[f"{prefix}_per_type"] = {label: score.to_dict() for label, score in types.items()}
-    return {**scores, **get_ner_prf(examples)}
+        per_type = {label: score.to_dict() for label, score in types.items()}
+        total = sum(types.values(), PRFScore()).to_dict()
+        scores.update({f"{prefix}_{key}": value for key, value in total.items()})
+        scores.update({f"{prefix}_macro_{key}": macro([score[key] for score in per_type.values()]) for key in total})
+        scores[f"{prefix}_per_type"] = per_type
+    return scores
 
 
 def count_spert(
@@ -71,21 +81,21 @@ def count_spert(
     spans_key: str = DEFAULT_SPANS_KEY,
     symmetric_labels: Collection[str] = (),
     symmetric: str = "once",
-) -> Dict[str, Dict[str, PRFScore]]:
+) -> CountsT:
     """Count what is right and wrong, as `score_spert` does.
 
     examples (Iterable[Example]): Predicted documents with their references.
     spans_key (str): The span group to score.
     symmetric_labels (Collection[str]): Relation labels without direction.
     symmetric (str): How they are counted: "once", "directed" or "twice".
-    RETURNS (Dict[str, Dict[str, PRFScore]]): For "spans", "rels" and "rels_strict" the counts of each label.
+    RETURNS (CountsT): For "spans", "rels" and "rels_strict" the counts of each label.
     """
-    counts: Dict[str, Dict[str, PRFScore]] = {"spans": {}, "rels": {}, "rels_strict": {}}
+    counts: CountsT = {"spans": {}, "rels": {}, "rels_strict": {}}
     for example in examples:
         gold_spans = gold_entities(example.reference, spans_key)
         if gold_spans is None:
             continue
-        gold = _Reader(gold_spans, get_relations(example.reference), symmetric_labels, symmetric)
+        gold = _Reader(gold_spans, gold_relations(example.reference, spans_key), symmetric_labels, symmetric)
         predicted_spans = list(example.predicted.spans.get(spans_key, []))
         relations = get_relations(example.predicted, spans_key)
         predicted = _Reader(predicted_spans, relations, symmetric_labels, symmetric, example)

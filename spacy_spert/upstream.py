@@ -26,13 +26,14 @@ def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Opti
     listeners = [node for node in model.walk() if hasattr(node, "upstream_name")]
     if not listeners:
         return None
-    for _, other in nlp.pipeline:
+    # Also the disabled ones, as frozen components are while the pipeline is initialized.
+    for _, other in nlp.components:
         if listeners[0] in getattr(other, "listeners", ()):
             upstream = getattr(other, "model", None)
             return upstream if hasattr(upstream, "tokenizer") else None
         if other is pipe:
             break
-    for other_name in nlp.pipe_names:
+    for other_name in nlp.component_names:
         factory = nlp.get_pipe_meta(other_name).factory
         if factory.startswith("curated_transformer"):
             raise ValueError(Errors.S021.format(name=name, upstream=other_name, factory=factory))
@@ -48,7 +49,7 @@ def sentence_annotators(nlp: Language, pipe: Pipe) -> List[Callable[[Doc], Doc]]
     """
     annotators: List[Callable[[Doc], Doc]] = []
     chosen = nlp.config["training"]["annotating_components"]
-    for name, other in nlp.pipeline:
+    for name, other in nlp.components:
         if other is pipe:
             break
         marks = "token.is_sent_start" in nlp.get_pipe_meta(name).assigns

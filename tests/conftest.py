@@ -1,6 +1,6 @@
 import pytest
 
-pytest.register_assert_rewrite("util")
+pytest.register_assert_rewrite("util", "original")
 
 from util import SYMMETRIC, TEXTS, initialize, make_encoder, make_nlp, train  # noqa: E402
 

@@ -20,6 +20,7 @@ from spacy_spert.alignment import (
     GoldCounts,
     align_gold,
     gold_entities,
+    gold_relations,
     labels_of,
     map_span,
     sentence_bounds,
@@ -287,6 +288,17 @@ def test_relations_of_another_group_fit_the_same_spans_in_doc_ents():
 def test_gold_entities_reads_the_named_group(reference):
     assert gold_entities(reference, "missing") is None
     assert len(gold_entities(reference, "spert")) == 3
+
+
+def test_gold_relations_are_those_of_the_group_with_the_entities(reference):
+    set_entities(reference, "other", [Span(reference, *entity) for entity in ENTITIES], [(2, 0, "OTHER", 1.0)])
+    assert [relation.label for relation in gold_relations(reference, "spert")] == ["LEFT", "NEAR"]
+    assert [relation.label for relation in gold_relations(reference, "other")] == ["OTHER"]
+
+
+def test_gold_relations_of_entities_in_doc_ents_are_those_of_any_group(reference):
+    assert [relation.label for relation in gold_relations(reference, "missing")] == ["LEFT", "NEAR"]
+    assert gold_relations(make(TEXT), "missing") == []
 
 
 # Counts

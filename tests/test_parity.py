@@ -4,33 +4,31 @@ tests/parity holds a compact copy. Where the original folder stands beside the r
 """
 
 import json
-from pathlib import Path
 
 import numpy
 import pytest
 import spacy
 import torch
+from original import (
+    COPY,
+    DATA,
+    ORIGINAL,
+    SENTENCES,
+    check_entities,
+    check_pair_probabilities,
+    check_relations,
+    check_span_probabilities,
+    load_expected,
+    load_weights,
+    predict_all,
+)
 from safetensors.torch import load_file
 from spacy.tokens import Doc
 from spacy.training import Example
-from util import (
-    DOC_SPANS,
-    add_transformer,
-    entities_of,
-    make_doc,
-    relations_of,
-    switch_off_dropout,
-    torch_encoder,
-    torch_head,
-)
+from util import DOC_SPANS, add_transformer, make_doc, switch_off_dropout, torch_encoder, torch_head
 
 from spacy_spert.loss import relation_loss, span_loss
-from spacy_spert.ml.wordpieces import get_layout
 
-COPY = Path(__file__).parent / "parity"
-ORIGINAL = Path(__file__).parents[2] / "shared" / "parity"
-DATA = json.loads((COPY / "data.json").read_text(encoding="utf8"))
-SENTENCES = DATA["sentences"]
 NUMBERS = ["one batch", "one by one"]
 # Names of the original, and ours.
 HEAD_WEIGHTS = {
@@ -90,8 +88,7 @@ def parity_examples(nlp):
 
 @pytest.fixture(scope="module")
 def expected():
-    with numpy.load(COPY / "expected.npz") as arrays:
-        return dict(arrays)
+    return load_expected()
 
 
 @pytest.fixture(scope="module")
@@ -101,36 +98,7 @@ def nlp():
 
 @pytest.fixture(scope="module", params=[len(SENTENCES), 1], ids=NUMBERS)
 def results(nlp, request):
-    """For each sentence: the document, span probabilities, pair probabilities by tokens."""
-    spert, transformer = nlp.get_pipe("spert"), nlp.get_pipe("transformer")
-    head = torch_head(nlp).eval()
-    rows = []
-    for first in range(0, len(SENTENCES), request.param):
-        docs = [Doc(nlp.vocab, words=row["tokens"]) for row in SENTENCES[first : first + request.param]]
-        transformer.set_annotations(docs, transformer.predict(docs))
-        states, layout = get_layout(spert.model.ops, docs, [doc._.trf_data for doc in docs])
-        with torch.no_grad():
-            encoded = head.encode(torch.cat([torch.from_numpy(state) for state in states]), layout)
-            logits, valid = head.score_all_spans(encoded)
-        starts, widths = valid.T.nonzero()
-        probs = logits[:, widths, starts].softmax(dim=0).T.numpy()
-        scores = spert.predict(docs)
-        spert.set_annotations(docs, scores)
-        offset = 0
-        for doc in docs:
-            inside = (starts >= offset) & (starts < offset + len(doc))
-            span_probs = {
-                (int(start - offset), int(start + width + 1 - offset)): row
-                for start, width, row in zip(starts[inside], widths[inside], probs[inside])
-            }
-            pair_probs = {
-                tuple((scores.spans[pair] - offset).reshape(-1).tolist()): row
-                for pair, row in zip(scores.pairs, scores.pair_scores)
-                if offset <= scores.spans[pair[0], 0] < offset + len(doc)
-            }
-            rows.append((doc, span_probs, pair_probs))
-            offset += len(doc)
-    return rows
+    return predict_all(nlp, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +119,7 @@ def training(nlp):
 
 @pytest.mark.parametrize("i", range(len(SENTENCES)))
 def test_encoder_states(nlp, results, expected, i):
-    data = results[i][0]._.trf_data
+    data = results[i].doc._.trf_data
     n = len(expected[f"pieces_{i}"])
     assert nlp.get_pipe("transformer").model.tokenizer.convert_tokens_to_ids(data.wordpieces.strings[0][:n]) == list(
         expected[f"pieces_{i}"]
@@ -163,42 +131,22 @@ def test_encoder_states(nlp, results, expected, i):
 
 @pytest.mark.parametrize("i", range(len(SENTENCES)))
 def test_span_probabilities(results, expected, i):
-    _, got, _ = results[i]
-    spans = [tuple(span) for span in expected[f"spans_{i}"].tolist()]
-    assert set(got) == set(spans)
-    numpy.testing.assert_allclose(
-        numpy.stack([got[span] for span in spans]), expected[f"span_probs_{i}"], atol=1e-5, rtol=0
-    )
+    check_span_probabilities(results[i], expected, i)
 
 
 @pytest.mark.parametrize("i", range(len(SENTENCES)))
 def test_pair_probabilities(results, expected, i):
-    _, _, got = results[i]
-    pairs = [tuple(pair) for pair in expected[f"pairs_{i}"].tolist()]
-    assert set(got) == set(pairs)
-    if pairs:
-        numpy.testing.assert_allclose(
-            numpy.stack([got[pair] for pair in pairs]), expected[f"pair_probs_{i}"], atol=1e-5, rtol=0
-        )
+    check_pair_probabilities(results[i], expected, i)
 
 
 @pytest.mark.parametrize("i", range(len(SENTENCES)))
 def test_predicted_entities(results, i):
-    doc = results[i][0]
-    rows = sorted((start, end, label, score) for start, end, label, score in SENTENCES[i]["predicted_entities"])
-    assert entities_of(doc) == [tuple(row[:3]) for row in rows]
-    group = doc.spans["spert"]
-    scores = {(span.start, span.end): score for span, score in zip(group, group.attrs["scores"])}
-    assert [scores[start, end] for start, end, _, _ in rows] == pytest.approx([row[3] for row in rows], abs=1e-5)
+    check_entities(results[i].doc, i)
 
 
 @pytest.mark.parametrize("i", range(len(SENTENCES)))
 def test_predicted_relations(results, i):
-    doc = results[i][0]
-    rows = sorted(((a, b), (c, d), label, score) for a, b, c, d, label, score in SENTENCES[i]["predicted_relations"])
-    assert relations_of(doc) == [row[:3] for row in rows]
-    scores = {((r.head.start, r.head.end), (r.tail.start, r.tail.end), r.label): r.score for r in doc._.relations}
-    assert [scores[row[:3]] for row in rows] == pytest.approx([row[3] for row in rows], abs=1e-5)
+    check_relations(results[i].doc, i)
 
 
 def test_something_is_predicted():
@@ -259,8 +207,7 @@ def figures():
 class TestCopyEqualsOriginal:
     def test_weights(self):
         original = torch.load(ORIGINAL / "checkpoint" / "pytorch_model.bin")
-        copy = {f"bert.{name}": array for name, array in load_file(COPY / "encoder" / "model.safetensors").items()}
-        copy.update(load_file(COPY / "head.safetensors"))
+        copy = load_weights()
         assert set(copy) == set(original)
         assert all(torch.equal(copy[name], original[name]) for name in copy)
 

@@ -9,7 +9,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_spert.relations import set_entities
-from spacy_spert.scorer import SYMMETRIC, make_spert_scorer, score_spert
+from spacy_spert.scorer import SYMMETRIC, count_spert, make_spert_scorer, score_spert, scores_of
 
 VOCAB = Vocab()
 WORDS = ["Ann", "works", "at", "Acme", "Labs", "in", "Bonn", "with", "Bob", "."]
@@ -78,6 +78,8 @@ def test_spans():
     assert types["LOC"] == pytest.approx({"p": 0.5, "r": 1.0, "f": 2 / 3})
     assert types["ORG"] == {"p": 0.0, "r": 0.0, "f": 0.0}
     assert scores["spans_spert_macro_f"] == pytest.approx((0.5 + 2 / 3 + 0.0) / 3)
+    assert scores["spans_spert_macro_p"] == pytest.approx((0.5 + 0.5 + 0.0) / 3)
+    assert scores["spans_spert_macro_r"] == pytest.approx((0.5 + 1.0 + 0.0) / 3)
 
 
 def test_relations():
@@ -157,7 +159,32 @@ def test_spans_key():
     assert "spans_spert_f" not in scores
 
 
+def test_scores_follow_from_the_counts():
+    examples = [Example(make([ANN, BOB], [(0, 1, "KNOWS")]), make(*GOLD))]
+    scores = scores_of(count_spert(examples))
+    assert scores.items() <= score_spert(examples).items()
+    assert scores["rels_macro_r"] == pytest.approx(1 / 3)
+    assert "spans_mine_f" in scores_of(count_spert(examples), "mine")
+
+
 # Annotation
+
+
+def test_relations_of_other_groups_are_no_gold_where_the_group_is_there():
+    """As in training: gold entities and gold relations come from the same place."""
+    reference = make([ANN, ACME], [(0, 1, "WORKS")])
+    set_entities(reference, "other", [Span(reference, *ANN), Span(reference, *BONN)], [(0, 1, "BORN", 1.0)])
+    scores = score_spert([Example(make([ANN, ACME], [(0, 1, "WORKS")]), reference)])
+    assert prf(scores, "rels") == pytest.approx((1.0, 1.0, 1.0))
+    assert set(scores["rels_per_type"]) == {"WORKS"}
+
+
+def test_relations_of_any_group_are_gold_where_entities_are_in_doc_ents():
+    reference = Doc(VOCAB, words=WORDS)
+    set_entities(reference, "other", [Span(reference, *ANN), Span(reference, *ACME)], [(0, 1, "WORKS", 1.0)])
+    reference.ents = [Span(reference, *ANN), Span(reference, *ACME)]
+    scores = score_spert([Example(make([ANN, ACME], [(0, 1, "WORKS")]), reference)])
+    assert prf(scores, "rels") == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_references_without_annotation_are_left_out():

@@ -9,8 +9,10 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_model_from_config
+from spacy.vocab import Vocab
 from thinc.api import Adam, Optimizer
 
+from spacy_spert.evaluation import Evaluation, compare
 from spacy_spert.relations import set_entities
 
 # Text, entities (start token, end token, label), relations (head, tail, label). Nested and adjacent entities, several
@@ -206,3 +208,15 @@ def assert_same_predictions(expected: Iterable[Doc], got: Iterable[Doc]) -> None
     assert [discrete for discrete, _ in got] == [discrete for discrete, _ in expected]
     for (_, scores), (_, others) in zip(expected, got):
         numpy.testing.assert_allclose(others, scores, atol=1e-5, rtol=0)
+
+
+def make_evaluation(pairs: Sequence[Tuple[Any, Any]], nearly: Any = None, **settings: Any) -> Evaluation:
+    """What `spacy spert evaluate` knows of documents, given as (text, entities, relations) predicted and gold."""
+    vocab = Vocab()
+    examples = {
+        i: Example(make_doc(vocab, *predicted), make_doc(vocab, *gold))
+        for i, (predicted, gold) in enumerate(pairs, start=1)
+    }
+    near = [nearly(i, example.predicted) if nearly else [] for i, example in examples.items()]
+    cfg = {"spans_key": "spert", "relation_threshold": 0.4, "symmetric_labels": []}
+    return compare(examples, near, component="spert", cfg={**cfg, **settings.pop("cfg", {})}, **settings)

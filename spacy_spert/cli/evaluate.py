@@ -1,47 +1,82 @@
-"""`spacy spert evaluate`: all scores of a pipeline, per label."""
+"""`spacy spert evaluate`: all scores of a pipeline, per label, and its errors by kind."""
 
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Annotated, List, Optional
 
-import srsly
 import typer
 from wasabi import msg
 
 from . import app
 
-TITLES = {"spans": "Entities", "rels": "Relations by boundaries", "rels_strict": "Relations, strict"}
-HEADER = ("", "P", "R", "F", "support")
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.training import Example
+
+    from ..evaluation import Evaluation
 
 
 @app.command("evaluate")
 def evaluate_cli(
     model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
     data_path: Annotated[Path, typer.Argument(help="Annotated data in spaCy's binary format", exists=True)],
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="JSON file for the scores")] = None,
-    report: Annotated[Optional[Path], typer.Option("--report", "-r", help="HTML file with scores and drawings")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Documents to draw in the report")] = 3,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and counts")
+    ] = None,
+    report: Annotated[
+        Optional[Path], typer.Option("--report", "-r", help="HTML page: scores, drawings, errors")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="Most documents in the report, the worst; 0 for all", min=0)
+    ] = 0,
+    component: Annotated[
+        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
+    ] = None,
     symmetric: Annotated[
-        str, typer.Option("--symmetric", help="How relations without direction count: once, directed or twice")
+        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
     ] = "once",
+    gold_entities: Annotated[
+        bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
+    ] = False,
+    margin: Annotated[
+        float, typer.Option("--margin", "-m", help="How far below the threshold a score is 'just under' it")
+    ] = 0.1,
+    batch_size: Annotated[
+        Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
+    ] = None,
     gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
 ) -> None:
     """
     Evaluate a pipeline with a 'spert' component: entities, relations by
-    boundaries, and strict relations, whose entity labels must be right too.
+    boundaries, and strict relations, whose entity labels must be right too;
+    then its errors by kind.
     """
     from spacy.cli._util import setup_gpu
 
     setup_gpu(gpu_id, silent=False)
     try:
-        scores, tables = evaluate(model, data_path, symmetric=symmetric, report=report, limit=limit)
+        evaluation = evaluate(
+            model,
+            data_path,
+            output=output,
+            report=report,
+            limit=limit,
+            component=component,
+            symmetric=symmetric,
+            gold_entities=gold_entities,
+            margin=margin,
+            batch_size=batch_size,
+            progress=True,
+        )
     except (ValueError, OSError) as err:
         msg.fail("Can't evaluate", str(err), exits=1)
-    for name, rows in tables:
-        msg.divider(name)
-        msg.table(rows[1:], header=rows[0], aligns=("l", "r", "r", "r", "r"))
+    for note in evaluation.notes:
+        msg.info(note)
+    for title, (header, *rows) in evaluation.tables:
+        msg.divider(title)
+        msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r"))
+    msg.divider("Errors by kind")
+    msg.table(evaluation.errors, aligns=("l", "r"))
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(output, scores)
         msg.good(f"Wrote the scores to {output}")
     if report is not None:
         msg.good(f"Wrote the report to {report}")
@@ -51,70 +86,92 @@ def evaluate(
     model: str,
     data_path: Path,
     *,
-    symmetric: str = "once",
+    output: Optional[Path] = None,
     report: Optional[Path] = None,
-    limit: int = 3,
-) -> Tuple[Dict[str, Any], List[Tuple[str, List[Tuple]]]]:
+    limit: int = 0,
+    component: Optional[str] = None,
+    symmetric: str = "once",
+    gold_entities: bool = False,
+    margin: float = 0.1,
+    batch_size: Optional[int] = None,
+    progress: bool = False,
+) -> "Evaluation":
     """Score a pipeline's component on annotated data.
 
     model (str): Name or path of the pipeline.
     data_path (Path): Annotated data in spaCy's binary format.
+    output (Optional[Path]): Where to write scores and counts as JSON.
+    report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind.
+    limit (int): Most documents in the report, those with the most errors; 0 for all.
+    component (Optional[str]): The name of the component, needed only if there are several.
     symmetric (str): How relations without direction count: "once", "directed" or "twice".
-    report (Optional[Path]): Where to write a page with the tables and with drawings of documents.
-    limit (int): How many documents to draw, those with the most predicted relations.
-    RETURNS (Tuple[Dict[str, Any], List[Tuple[str, List[Tuple]]]]): The scores, and tables of them for people.
-    RAISES (ValueError): If the pipeline has no such component, or the data no documents.
+    gold_entities (bool): Give the component the gold entities and score its relations alone.
+    margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
+    progress (bool): Show a progress bar, if there is a terminal.
+    RETURNS (Evaluation): The scores, and the documents with their errors.
+    RAISES (ValueError): If the component is not there or can't do this, a setting is out of range, the data has no
+        annotated documents, or an output can't be written.
     """
+    import srsly
     from spacy import util
+
+    from ..evaluation import evaluate_pipeline
+    from ..formats._build import open_whole
+    from ..report import render_report
+
+    data_path = Path(data_path)
+    _check_outputs(data_path, [Path(path) for path in (output, report) if path is not None])
+    nlp = util.load_model(model)
+    evaluation = evaluate_pipeline(
+        nlp,
+        _read(data_path, nlp),
+        component=component,
+        symmetric=symmetric,
+        gold_entities=gold_entities,
+        margin=margin,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    if output is not None:
+        with open_whole(output) as file_:
+            file_.write(srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
+    if report is not None:
+        with open_whole(report) as file_:
+            file_.write(render_report(evaluation, Path(model).name, data_path.name, limit))
+    return evaluation
+
+
+def _check_outputs(data_path: Path, outputs: List[Path]) -> None:
+    """Before the work rather than after it."""
+    from ..errors import Errors
+
+    for i, path in enumerate(outputs):
+        reason = None
+        if path.is_dir():
+            reason = "it is a folder"
+        elif path.exists() and path.samefile(data_path):
+            reason = "it is the data"
+        elif path in outputs[:i]:
+            reason = "it is the other output as well"
+        if reason is not None:
+            raise ValueError(Errors.S048.format(path=path, reason=reason))
+
+
+def _read(path: Path, nlp: "Language") -> List["Example"]:
+    import warnings
+
     from spacy.training import Corpus
 
     from ..errors import Errors
-    from ..pipeline import Spert
-    from ..report import densest, render_report
-    from ..scorer import SYMMETRIC, count_spert, score_spert
 
-    if symmetric not in SYMMETRIC:
-        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
-    nlp = util.load_model(model)
-    component = next((pipe for _, pipe in nlp.pipeline if isinstance(pipe, Spert)), None)
-    if component is None:
-        raise ValueError(Errors.S040.format(model=model, names=nlp.pipe_names))
-    examples = list(Corpus(data_path)(nlp))
+    try:
+        with warnings.catch_warnings():
+            # spaCy's warning that no file was found is our error below.
+            warnings.filterwarnings("ignore", message=r"\[W090\]")
+            examples = list(Corpus(path)(nlp))
+    except Exception as err:  # whatever its parser meets in a file of another kind
+        raise ValueError(Errors.S047.format(path=path, error=err)) from err
     if not examples:
-        raise ValueError(Errors.S041.format(path=data_path))
-    for example, doc in zip(examples, nlp.pipe([example.predicted for example in examples])):
-        example.predicted = doc
-    settings = {
-        "spans_key": component.cfg["spans_key"],
-        "symmetric_labels": component.cfg["symmetric_labels"],
-        "symmetric": symmetric,
-    }
-    scores = score_spert(examples, **settings)
-    tables = [(TITLES[name], _rows(types)) for name, types in count_spert(examples, **settings).items()]
-    if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        drawn = densest((example.predicted for example in examples), limit, settings["spans_key"])
-        title = f"{Path(model).name} on {data_path.name}"
-        report.write_text(render_report(title, drawn, tables, settings["spans_key"]), encoding="utf8")
-    return scores, tables
-
-
-def _rows(types: Dict[str, Any]) -> List[Tuple]:
-    from spacy.scorer import PRFScore
-
-    from ..scorer import macro
-
-    def row(name: str, *values: float) -> Tuple:
-        return (name, *(f"{value:.4f}" for value in values))
-
-    rows = [(*row(label, *_values(score)), score.tp + score.fn) for label, score in types.items()]
-    total = sum(types.values(), PRFScore())
-    support = total.tp + total.fn
-    columns = zip(*(_values(score) for score in types.values())) if types else [(), (), ()]
-    rows.append((*row("micro", *_values(total)), support))
-    rows.append((*row("macro", *(macro(column) for column in columns)), support))
-    return [HEADER, *rows]
-
-
-def _values(score: Any) -> Tuple[float, float, float]:
-    return score.precision, score.recall, score.fscore
+        raise ValueError(Errors.S041.format(path=path))
+    return examples

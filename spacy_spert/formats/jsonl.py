@@ -59,19 +59,9 @@ def read_jsonl(
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         note_fields(record, FIELDS, "record", losses)
-        in_text = "text" in record
-        if in_text == ("tokens" in record):
-            raise ValueError(Errors.F005.format(n="both" if in_text else "neither"))
-        if in_text:
-            doc = doc_from_text(nlp, record["text"], record.get("token_offsets"))
-        else:
-            doc = doc_from_tokens(nlp, record["tokens"])
-        if record.get("sent_starts") is not None:
-            tokens = {token.idx if in_text else token.i: token.i for token in doc}
-            mark_sentences(doc, {_token_at(tokens, start) for start in take(record, "sent_starts", list)})
-        gold = Gold(doc, losses, place, exact=True)
-        add_annotations(gold, record, "label", in_text)
-        yield gold.finish(take(record, "meta", dict) if record.get("meta") is not None else None)
+        gold = Gold(make_doc(nlp, record), losses, place, exact=True)
+        add_annotations(gold, record, "label", "text" in record)
+        yield gold.finish(given_meta(record))
 
     return read_json_lines(path, build, losses)
 
@@ -86,6 +76,32 @@ def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Lo
     RAISES (ValueError): If there are no documents.
     """
     return write_records(docs, _to_record, path, losses, "", "\n", "\n")
+
+
+def make_doc(nlp: Language, record: Dict[str, Any]) -> Doc:
+    """Make a Doc of the text or the tokens of a record, with its sentences.
+
+    nlp (Language): The tokenizer and vocabulary.
+    record (Dict[str, Any]): The JSON object.
+    RETURNS (Doc): The document, without entities.
+    RAISES (ValueError): If a value is missing or unusable.
+    """
+    in_text = "text" in record
+    if in_text == ("tokens" in record):
+        raise ValueError(Errors.F005.format(n="both" if in_text else "neither"))
+    if in_text:
+        doc = doc_from_text(nlp, record["text"], record.get("token_offsets"))
+    else:
+        doc = doc_from_tokens(nlp, record["tokens"])
+    if record.get("sent_starts") is not None:
+        tokens = {token.idx if in_text else token.i: token.i for token in doc}
+        mark_sentences(doc, {_token_at(tokens, start) for start in take(record, "sent_starts", list)})
+    return doc
+
+
+def given_meta(record: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """RETURNS (Optional[Dict[str, Any]]): The meta data of a record, if it has any."""
+    return take(record, "meta", dict) if record.get("meta") is not None else None
 
 
 def add_annotations(gold: Gold, record: Dict[str, Any], label: str, in_text: bool = False) -> None:

@@ -46,15 +46,17 @@ class AdamW(Optimizer):
     thinc asks for schedules anyway; if you don't, the step is made when the same weights come again.
     """
 
-    __slots__ = ["_weights", "_gradients", "_pending", "_adamw"]
+    __slots__ = ["_weights", "_arrays", "_gradients", "_pending", "_adamw"]
 
     _weights: Dict[KeyT, torch.nn.Parameter]
+    _arrays: Dict[KeyT, FloatsXd]
     _gradients: Dict[KeyT, torch.Tensor]
     _pending: Dict[KeyT, torch.nn.Parameter]
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._weights = {}
+        self._arrays = {}
         self._gradients = {}
         self._pending = {}
         self._adamw = None
@@ -77,13 +79,19 @@ class AdamW(Optimizer):
         if key not in self._weights:
             self._weights[key] = torch.nn.Parameter(tensor)
             self._gradients[key] = torch.empty_like(tensor)
+            self._arrays[key] = weights
             self._add(self._weights[key])
         parameter = self._weights[key]
-        parameter.data = tensor
+        if tensor.data_ptr() != parameter.data_ptr():
+            # Other weights were loaded.
+            parameter.data = tensor
+            self._arrays[key] = weights
         parameter.grad = self._gradients[key].copy_(xp2torch(gradient))
         self._pending[key] = parameter
         gradient.fill(0.0)
-        return weights, gradient
+        # Thinc makes the array it gets back the model's new tensor. If this were always the latest one, each would hold
+        # the one before, and training would take more memory with each step.
+        return self._arrays[key], gradient
 
     def step_schedules(self) -> None:
         """Make the step with all gradients collected, then move on to the next learning rate."""

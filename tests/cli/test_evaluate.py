@@ -1,52 +1,114 @@
+import click
 import pytest
 import spacy
 import srsly
 from spacy.cli._util import app
 from spacy.tokens import DocBin
+from spacy.training import Example
 from typer.testing import CliRunner
 
 from spacy_spert.cli.evaluate import evaluate
 from spacy_spert.relations import set_entities
 
 TEXT = "Ann works for Acme ."
+TOK2VEC = {
+    "@architectures": "spacy.HashEmbedCNN.v2",
+    "width": 16,
+    "depth": 1,
+    "embed_size": 100,
+    "window_size": 1,
+    "maxout_pieces": 2,
+    "subword_features": True,
+    "pretrained_vectors": None,
+}
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["spert", "evaluate", *map(str, args)])
+
+
+def printed(result):
+    """The output without colours and line breaks."""
+    return " ".join(click.unstyle(result.output).split())
+
+
+def make_model(path, doc, *names):
+    nlp = spacy.blank("en")
+    for name in names:
+        nlp.add_pipe("spert", name=name, config={"model": {"tok2vec": TOK2VEC}})
+    if names:
+        nlp.initialize(lambda: [Example(nlp.make_doc(TEXT), doc)])
+    nlp.to_disk(path)
+    return path
 
 
 @pytest.fixture
-def paths(tmp_path):
-    """A pipeline that knows nothing, and two documents to score it on."""
-    nlp = spacy.blank("en")
-    doc = nlp(TEXT)
+def doc():
+    doc = spacy.blank("en")(TEXT)
     spans = [doc.char_span(0, 3, "PER"), doc.char_span(14, 18, "ORG")]
     set_entities(doc, "spert", spans, [(0, 1, "works_for", 1.0)])
     doc.set_ents(spans)
+    return doc
+
+
+@pytest.fixture
+def paths(tmp_path, doc):
+    """A pipeline that knows nothing, and two documents to score it on."""
     DocBin(docs=[doc, doc]).to_disk(tmp_path / "data.spacy")
-    example = spacy.training.Example(nlp.make_doc(TEXT), doc)
-    tok2vec = {"@architectures": "spacy.HashEmbedCNN.v2", "width": 16, "depth": 1, "embed_size": 100}
-    tok2vec.update(window_size=1, maxout_pieces=2, subword_features=True, pretrained_vectors=None)
-    nlp.add_pipe("spert", config={"model": {"tok2vec": tok2vec}})
-    nlp.initialize(lambda: [example])
-    nlp.to_disk(tmp_path / "model")
-    return tmp_path / "model", tmp_path / "data.spacy"
+    return make_model(tmp_path / "model", doc, "spert"), tmp_path / "data.spacy"
 
 
 def test_tables_count_all_gold(paths):
-    scores, tables = evaluate(str(paths[0]), paths[1])
-    names, supports = zip(*((name, {row[0]: row[-1] for row in rows[1:]}) for name, rows in tables))
+    evaluation = evaluate(str(paths[0]), paths[1])
+    names, supports = zip(*((name, {row[0]: row[-1] for row in rows[1:]}) for name, rows in evaluation.tables))
     assert names == ("Entities", "Relations by boundaries", "Relations, strict")
     assert supports[0]["PER"] == 2 and supports[0]["micro"] == 4
     assert supports[1]["works_for"] == supports[2]["works_for"] == 2
-    assert {"spans_spert_f", "rels_f", "rels_strict_f", "ents_f"} <= set(scores)
+    assert {"spans_spert_f", "rels_f", "rels_strict_f", "ents_f"} <= set(evaluation.scores)
 
 
 def test_command_writes_scores_and_report(paths, tmp_path):
     output, report = tmp_path / "new" / "m.json", tmp_path / "new" / "r.html"
-    arguments = ["spert", "evaluate", *map(str, paths), "--output", str(output), "--report", str(report)]
-    result = CliRunner().invoke(app, arguments)
+    result = run(*paths, "--output", output, "--report", report)
     assert result.exit_code == 0, result.output
-    assert "Relations, strict" in result.output
-    assert 0.0 <= srsly.read_json(output)["rels_strict_f"] <= 1.0
+    for title in ("Entities", "Relations by boundaries", "Relations, strict", "Errors by kind", "spurious pair"):
+        assert title in printed(result)
+    data = srsly.read_json(output)
+    assert 0.0 <= data["rels_strict_f"] <= 1.0 and 0.0 <= data["rels_macro_p"] <= 1.0
+    assert data["counts"]["rels"]["works_for"]["support"] == 2
+    assert set(data["errors"]) >= {"missed entity", "missed pair"}
     page = report.read_text(encoding="utf8")
-    assert page.count("<figure>") == 2 and "Entities" in page
+    assert page.count("<article") == 2 and "<title>model on data.spacy</title>" in page
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["m.json", "r.html"]
+
+
+def test_limit_shortens_the_report(paths, tmp_path):
+    assert run(*paths, "--report", tmp_path / "r.html", "--limit", 1).exit_code == 0
+    assert (tmp_path / "r.html").read_text(encoding="utf8").count("<article") == 1
+
+
+def test_gold_entities(paths, tmp_path):
+    result = run(*paths, "--gold-entities", "--output", tmp_path / "m.json")
+    assert result.exit_code == 0, result.output
+    assert "The gold entities were given" in printed(result) and "= Entities =" not in printed(result)
+    data = srsly.read_json(tmp_path / "m.json")
+    assert data["spans_spert_f"] is None and data["rels_f"] is not None
+    assert data["settings"]["gold_entities"] is True
+
+
+def test_unannotated_documents_are_named(paths, doc):
+    DocBin(docs=[doc, spacy.blank("en")(TEXT)]).to_disk(paths[1])
+    result = run(*paths, "--batch-size", 1)
+    assert "1 of 2 documents are left out" in printed(result)
+
+
+def test_settings_reach_the_evaluation(tmp_path, paths, doc):
+    model = make_model(tmp_path / "two", doc, "one", "two")
+    output = tmp_path / "m.json"
+    options = ["--component", "two", "--symmetric", "twice", "--margin", "0.2"]
+    assert run(model, paths[1], "--output", output, *options).exit_code == 0
+    settings = srsly.read_json(output)["settings"]
+    assert (settings["component"], settings["symmetric"], settings["margin"]) == ("two", "twice", 0.2)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +116,34 @@ def test_command_writes_scores_and_report(paths, tmp_path):
     [
         ({"symmetric": "never"}, "Can't score with symmetric = 'never'"),
         ({"data_path": "empty.spacy"}, "No documents in"),
+        ({"data_path": "text.json"}, "No documents in .* ends in '.spacy'"),
+        ({"data_path": "broken.spacy"}, r"Can't read .*broken.spacy as spaCy's binary format"),
+        ({"data_path": "unannotated.spacy"}, r"None of the 1 documents is annotated.*doc.spans\['spert'\]"),
         ({"model": "blank"}, "has no 'spert' component"),
+        ({"component": "other"}, r"'other' is no 'spert' component of the pipeline. Choose one of \['spert'\]"),
+        ({"margin": 3.0}, "Got: 3.0"),
+        ({"report": "."}, "Can't write .*: it is a folder"),
+        ({"output": "data.spacy"}, "Can't write .*data.spacy: it is the data"),
+        ({"output": "same", "report": "same"}, "Can't write .*same: it is the other output as well"),
     ],
 )
 def test_errors(paths, tmp_path, change, message):
     DocBin().to_disk(tmp_path / "empty.spacy")
-    spacy.blank("en").to_disk(tmp_path / "blank")
-    arguments = {"model": paths[0], "data_path": paths[1], "symmetric": "once"}
+    DocBin(docs=[spacy.blank("en")(TEXT)]).to_disk(tmp_path / "unannotated.spacy")
+    for name in ("text.json", "broken.spacy"):
+        (tmp_path / name).write_text("{}", encoding="utf8")
+    make_model(tmp_path / "blank", None)
+    arguments = {"model": paths[0], "data_path": paths[1]}
     for name, value in change.items():
-        arguments[name] = value if name == "symmetric" else tmp_path / value
+        plain = name in ("symmetric", "component", "margin")
+        arguments[name] = value if plain else tmp_path / value
+    before = sorted(tmp_path.iterdir())
     with pytest.raises(ValueError, match=message):
         evaluate(str(arguments.pop("model")), arguments.pop("data_path"), **arguments)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_command_says_what_is_wrong(paths, tmp_path):
+    result = run("no_such_model", paths[1])
+    assert result.exit_code == 1 and "Can't evaluate" in printed(result) and "no_such_model" in printed(result)
+    assert run(paths[0], tmp_path / "missing.spacy").exit_code == 2

@@ -1,6 +1,7 @@
 """The optimizer against torch: one global norm, decay on matrices only, one step a batch."""
 
 import copy
+import gc
 
 import numpy
 import pytest
@@ -235,6 +236,22 @@ def test_weights_are_changed_in_place(pair):
     assert all(not torch.equal(old, new) for old, new in zip(before, held))
     assert numpy.shares_memory(array, pair.models[2].get_param("W"))
     pair.models[0].predict(numpy.ones((1, 4), dtype="float32"))
+
+
+def test_no_step_holds_on_to_the_one_before(pair):
+    """Thinc turns a tensor into an array and back in each update. The arrays must not pile up behind each other."""
+    optimizer = build_adamw(LEARN_RATE)
+
+    def n_tensors(steps):
+        for _ in range(steps):
+            pair.gradients()
+            pair.finish(optimizer)
+            optimizer.step_schedules()
+        gc.collect()
+        return sum(type(item) is torch.Tensor for item in gc.get_objects())
+
+    before = n_tensors(3)
+    assert n_tensors(20) == before
 
 
 def test_weights_that_were_loaded_anew_are_the_ones_that_change(pair):

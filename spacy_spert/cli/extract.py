@@ -1,0 +1,257 @@
+"""`spacy spert extract`: entities and relations of many texts, as a stream."""
+
+import errno
+import logging
+import os
+import sys
+from collections import Counter
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, nullcontext, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Callable, ContextManager, Iterable, Optional, Tuple
+
+import typer
+from wasabi import msg
+
+from ..errors import Errors
+from ..formats import StrictError
+from ..formats.errors import Errors as FormatErrors
+from ..stream import BEGIN, START, Line, Output, ResumableOutput, batch_lines, progress_path, read_lines
+from . import app
+
+if TYPE_CHECKING:
+    from ..extraction import Outcome
+
+INPUTS, OUTPUTS = ("jsonl", "txt"), ("jsonl", "csv")
+# A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
+MAX_BATCH = 2**17
+PIPE = Path("-")
+
+
+@app.command("extract")
+def extract_cli(
+    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    input_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a text a line (.txt). - is stdin")],
+    output_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a triple a line (.csv). - is stdout")],
+    from_format: Annotated[
+        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(INPUTS)}")
+    ] = None,
+    to_format: Annotated[
+        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(OUTPUTS)}")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Texts at a time", min=1)] = 64,
+    n_process: Annotated[int, typer.Option("--n-process", "-n", help="Processes (CPU only)", min=1)] = 1,
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    threshold: Annotated[
+        Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", "-r", help="Go on with an interrupted run")] = False,
+    force: Annotated[bool, typer.Option("--force", "-F", help="Write the output anew if it exists")] = False,
+    strict: Annotated[bool, typer.Option("--strict", "-S", help="Stop at a line that can't be used")] = False,
+) -> None:
+    """
+    Write the entities and relations of texts as they come, with little memory.
+    Lines that can't be used are named and passed over. An interrupted run goes
+    on with --resume.
+    """
+    from spacy.cli._util import setup_gpu
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    setup_gpu(gpu_id, silent=True)
+    try:
+        counts = extract(
+            model,
+            input_path,
+            output_path,
+            from_format=from_format,
+            to_format=to_format,
+            batch_size=batch_size,
+            n_process=n_process,
+            threshold=threshold,
+            resume=resume,
+            force=force,
+            strict=strict,
+            report=partial(tqdm.write, file=sys.stderr),
+            progress=True,
+        )
+    except BrokenPipeError:
+        # Nobody reads on, as with `| head`. Typer ends quietly then.
+        raise
+    except KeyboardInterrupt as err:
+        _say("warn", "Stopped", _outlook(output_path))
+        raise typer.Exit(130) from err
+    except (StrictError, BrokenExecutor) as err:
+        text = str(err) if isinstance(err, StrictError) else Errors.S067
+        _say("fail", "Stopped", f"{text}\n{_outlook(output_path)}")
+        raise typer.Exit(1) from err
+    except (ValueError, OSError, ImportError) as err:
+        _say("fail", "Can't extract", str(err))
+        raise typer.Exit(1) from err
+    if not counts:
+        return
+    kept = {kind: counts.pop(kind) for kind in ("texts", "entities", "relations")}
+    bad = counts.pop("bad", 0)
+    for reason, n in counts.items():
+        _say("warn", f"{n} {reason}")
+    if bad:
+        _say("warn", f"{bad} lines passed over")
+    _say("good", f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
+    if bad and not kept["texts"]:
+        raise typer.Exit(1)
+
+
+def extract(
+    model: str,
+    input_path: Path,
+    output_path: Path,
+    *,
+    from_format: Optional[str] = None,
+    to_format: Optional[str] = None,
+    batch_size: int = 64,
+    n_process: int = 1,
+    threshold: Optional[float] = None,
+    resume: bool = False,
+    force: bool = False,
+    strict: bool = False,
+    report: Optional[Callable[[str], Any]] = None,
+    progress: bool = False,
+) -> Counter[str]:
+    """Write the entities and relations of texts, batch by batch, in the order of the input.
+
+    model (str): Name or path of the pipeline.
+    input_path (Path): The texts; "-" for stdin.
+    output_path (Path): The file to write; "-" for stdout.
+    from_format (Optional[str]): "jsonl" or "txt"; by default as the name of the input ends.
+    to_format (Optional[str]): "jsonl" or "csv"; by default as the name of the output ends.
+    batch_size (int): How many texts are processed at a time; fewer if they are long.
+    n_process (int): How many processes work.
+    threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
+    resume (bool): Go on with an interrupted run.
+    force (bool): Write the output anew if it exists.
+    strict (bool): Make a line that can't be used an error. What was written before it stays.
+    report (Optional[Callable[[str], Any]]): Called with a message for each line that is passed over; by default the
+        messages are logged.
+    progress (bool): Show a progress bar.
+    RETURNS (Counter[str]): The number of "texts", "entities" and "relations" written, of "bad" lines, and of fields
+        that were not kept, those of the interrupted run included. Nothing if there was nothing to do.
+    RAISES (ValueError): If settings don't fit, or in a strict run a line can't be used.
+    """
+    from tqdm import tqdm
+
+    from ..extraction import Settings, extract_batches, header, load
+
+    input_path, output_path = Path(input_path), Path(output_path)
+    settings = Settings(
+        str(Path(model).resolve()) if Path(model).exists() else str(model),
+        threshold,
+        _format("--from", from_format, input_path, INPUTS),
+        _format("--to", to_format, output_path, OUTPUTS),
+    )
+    # What was written to a pipe or a device can't be cut.
+    in_file = output_path != PIPE and (output_path.is_file() or not output_path.exists())
+    _check_arguments(input_path, output_path, in_file, n_process, resume, force)
+    report = logging.getLogger("spacy.spert").warning if report is None else report
+    if resume and output_path.exists() and not progress_path(output_path).exists():
+        report(f"{output_path}: no interrupted run, nothing to do")
+        return Counter()
+    source = "stdin" if input_path == PIPE else str(input_path)
+    try:
+        load(settings)
+        with _open_input(input_path) as file_, _open_output(output_path, in_file, settings, resume) as output:
+            lines = read_lines(file_)
+            output.skip(lines, source)
+            if output.done == START:
+                output.write(header(settings.to_format), BEGIN, {})
+            batches = batch_lines(lines, batch_size, MAX_BATCH)
+            is_file = input_path.is_file()
+            bar = tqdm(
+                total=input_path.stat().st_size if is_file else None,
+                initial=file_.tell() if is_file else 0,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                # Without a terminal there is no bar.
+                disable=None if progress else True,
+            )
+            with bar, closing(extract_batches(settings, batches, n_process)) as done:
+                for batch, outcomes in done:
+                    _write(output, zip(batch, outcomes), source, strict, report)
+                    bar.update(sum(line.size for line in batch))
+        return Counter({"texts": 0, "entities": 0, "relations": 0, **output.done.counts})
+    finally:
+        load.cache_clear()
+
+
+def _write(
+    output: Output,
+    outcomes: Iterable[Tuple[Line, "Outcome"]],
+    source: str,
+    strict: bool,
+    report: Callable[[str], Any],
+) -> None:
+    data, counts, last, error = [], Counter[str](), None, None
+    for line, outcome in outcomes:
+        error = outcome.error and f"{source}:{line.number}: {outcome.error}"
+        if error and strict:
+            break
+        if error:
+            report(error)
+        data.append(outcome.data)
+        counts.update(outcome.counts)
+        last = line
+    if last is not None:
+        output.write(b"".join(data), last, counts)
+    if error and strict:
+        raise StrictError(error)
+
+
+def _format(option: str, value: Optional[str], path: Path, formats: Tuple[str, ...]) -> str:
+    if value is None:
+        value = formats[0] if path == PIPE else path.suffix[1:]
+        if value not in formats:
+            raise ValueError(Errors.S060.format(path=path, option=option, formats=", ".join(formats)))
+    if value not in formats:
+        raise ValueError(FormatErrors.F026.format(value=value, formats=", ".join(formats)))
+    return value
+
+
+def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, resume: bool, force: bool) -> None:
+    from thinc.api import NumpyOps, get_current_ops
+
+    if source != PIPE and not source.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+    if output.is_dir():
+        raise ValueError(FormatErrors.F024.format(output=output))
+    if in_file and output.exists() and source.exists() and output.samefile(source):
+        raise ValueError(FormatErrors.F023.format(output=output))
+    if in_file and output.exists() and not resume and not force:
+        raise ValueError(Errors.S061.format(output=output))
+    if resume and force:
+        raise ValueError(Errors.S066.format(one="--resume", other="--force", why="Choose one of them."))
+    if resume and not in_file:
+        raise ValueError(Errors.S066.format(one="--resume", other=f"the output {output}", why="It must be a file."))
+    if n_process > 1 and not isinstance(get_current_ops(), NumpyOps):
+        why = "One process uses the GPU; a larger --batch-size keeps it busy."
+        raise ValueError(Errors.S066.format(one="--n-process", other="a GPU", why=why))
+
+
+def _open_input(path: Path) -> ContextManager[IO[bytes]]:
+    return nullcontext(sys.stdin.buffer) if path == PIPE else path.open("rb")
+
+
+def _open_output(path: Path, in_file: bool, settings: Any, resume: bool) -> ContextManager[Output]:
+    if in_file:
+        return ResumableOutput(path, settings._asdict(), resume=resume)
+    # Stdout is not ours to close.
+    return Output(sys.stdout.buffer, close=False) if path == PIPE else Output(path.open("wb"))
+
+
+def _outlook(output: Path) -> str:
+    return "What was written stays; --resume goes on with it." if progress_path(output).exists() else ""
+
+
+def _say(kind: str, *text: str) -> None:
+    """Print to stderr: stdout may be the output."""
+    with redirect_stdout(sys.stderr):
+        getattr(msg, kind)(*text)

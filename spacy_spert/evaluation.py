@@ -1,0 +1,327 @@
+"""Run a pipeline over annotated documents and gather what there is to know of its component's predictions."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+import numpy
+from spacy.language import Language
+from spacy.pipeline.functions import DocCleaner
+from spacy.scorer import PRFScore, get_ner_prf
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import minibatch
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from .alignment import gold_entities as gold_spans
+from .alignment import map_span, token_map
+from .analysis import Analysed, count_errors, find_errors
+from .errors import Errors
+from .pipeline import Spert
+from .relations import RELATIONS_ATTR, Relation, get_relations
+from .scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
+
+# How far below the threshold a score is "just under" it.
+DEFAULT_MARGIN = 0.1
+# Where given entities lie while the component runs.
+GIVEN_KEY = "spacy_spert_given_entities"
+
+TITLES = {"spans": "Entities", "rels": "Relations by boundaries", "rels_strict": "Relations, strict"}
+HEADER = ("", "P", "R", "F", "support")
+
+# A title, and rows of which the first is the header.
+Table = Tuple[str, List[Tuple]]
+
+
+@dataclass
+class Evaluation:
+    """All about the predictions of a component.
+
+    component (str): Its name.
+    cfg (Dict[str, Any]): Its settings.
+    symmetric (str): How relations of symmetric labels were counted.
+    gold_entities (bool): Whether the gold entities were given, so that only relations were predicted.
+    counts (CountsT): For "spans", "rels" and "rels_strict" the counts of each label.
+    scores (Dict[str, Any]): The scores, as `score_spert` names them. Those of entities are None if they were given.
+    documents (List[Analysed]): The documents with their errors.
+    margin (float): How far below the threshold a score is "just under" it.
+    unannotated (int): How many further documents were left out, as their entities are not annotated.
+    unmapped (int): How many gold entities could not be given, as they are not on predicted tokens.
+    """
+
+    component: str
+    cfg: Dict[str, Any]
+    symmetric: str
+    gold_entities: bool
+    counts: CountsT
+    scores: Dict[str, Any]
+    documents: List[Analysed]
+    margin: float = DEFAULT_MARGIN
+    unannotated: int = 0
+    unmapped: int = 0
+
+    @property
+    def spans_key(self) -> str:
+        """RETURNS (str): The span group that was evaluated."""
+        return self.cfg["spans_key"]
+
+    @property
+    def undirected(self) -> List[str]:
+        """RETURNS (List[str]): The relation labels whose direction did not count."""
+        return [] if self.symmetric == "directed" else list(self.cfg["symmetric_labels"])
+
+    @property
+    def tables(self) -> List[Table]:
+        """RETURNS (List[Table]): The scores of each label, micro and macro, as tables for people."""
+        shown = {name: types for name, types in self.counts.items() if name != "spans" or not self.gold_entities}
+        return [(TITLES[name], _rows(types)) for name, types in shown.items()]
+
+    @property
+    def errors(self) -> Dict[str, int]:
+        """RETURNS (Dict[str, int]): The number of errors of each kind."""
+        return count_errors(self.documents)
+
+    @property
+    def notes(self) -> List[str]:
+        """RETURNS (List[str]): What must be known to read the scores, in sentences."""
+        notes = []
+        if self.unannotated:
+            notes.append(
+                f"{self.unannotated} of {self.unannotated + len(self.documents)} documents are left out, as their "
+                "entities are not annotated."
+            )
+        if self.gold_entities:
+            notes.append(
+                "The gold entities were given and only relations predicted. There is no table of entities, as it "
+                "would be perfect, and strict scores differ from those by boundaries only where a span has two labels."
+            )
+        if self.unmapped:
+            notes.append(
+                f"{self.unmapped} gold entities could not be given, as they do not begin and end with predicted "
+                "tokens. Their relations count as missed."
+            )
+        if self.cfg["symmetric_labels"]:
+            ways = {"once": "once, whatever their order", "directed": "as directed ones", "twice": "in both orders"}
+            labels = ", ".join(self.cfg["symmetric_labels"])
+            notes.append(f"Relations without direction ({labels}) are counted {ways[self.symmetric]}.")
+        return notes
+
+    def to_json(self) -> Dict[str, Any]:
+        """RETURNS (Dict[str, Any]): Scores, counts, errors by kind and settings, all plain values."""
+        counts = {
+            name: {
+                label: {"tp": score.tp, "fp": score.fp, "fn": score.fn, "support": score.tp + score.fn}
+                for label, score in types.items()
+            }
+            for name, types in self.counts.items()
+        }
+        return {
+            **self.scores,
+            "counts": counts,
+            "errors": self.errors,
+            "documents": len(self.documents),
+            "unannotated_documents": self.unannotated,
+            "unmapped_entities": self.unmapped,
+            "settings": {
+                "component": self.component,
+                "spans_key": self.spans_key,
+                "relation_threshold": self.cfg["relation_threshold"],
+                "margin": self.margin,
+                "symmetric_labels": list(self.cfg["symmetric_labels"]),
+                "symmetric": self.symmetric,
+                "gold_entities": self.gold_entities,
+            },
+        }
+
+
+def evaluate_pipeline(
+    nlp: Language,
+    examples: Iterable[Example],
+    *,
+    component: Optional[str] = None,
+    symmetric: str = "once",
+    gold_entities: bool = False,
+    margin: float = DEFAULT_MARGIN,
+    batch_size: Optional[int] = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Run a pipeline over annotated documents, and compare.
+
+    nlp (Language): The pipeline. Its settings are afterwards as they were.
+    examples (Iterable[Example]): The documents, not predicted yet.
+    component (Optional[str]): The name of the component, needed only if there are several.
+    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    gold_entities (bool): Give the component the gold entities and let it predict relations only. All gold relations
+        count, also those of entities that can't be given.
+    margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
+    progress (bool): Show a progress bar, if there is a terminal.
+    RETURNS (Evaluation): The scores, and the documents with their errors.
+    RAISES (ValueError): If the component is not there or can't do this, a setting is out of range, or no document is
+        annotated.
+    """
+    if symmetric not in SYMMETRIC:
+        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
+    if not 0.0 <= margin <= 1.0:
+        raise ValueError(Errors.S045.format(value=margin))
+    name, spert = find_component(nlp, component)
+    cfg, key = spert.cfg, spert.cfg["spans_key"]
+    if gold_entities and (cfg["task"] == "entities" or not spert.relation_labels):
+        raise ValueError(Errors.S044.format(name=name))
+    numbered = list(enumerate(examples, start=1))
+    chosen = {i: example for i, example in numbered if gold_spans(example.reference, key) is not None}
+    if not chosen:
+        raise ValueError(Errors.S046.format(n=len(numbered), key=key))
+    given: Dict[str, Any] = {}
+    unmapped = 0
+    if gold_entities:
+        given = {"task": "relations", "entities_key": GIVEN_KEY}
+        unmapped = sum(_give_entities(example, key) for example in chosen.values())
+    nearly = []
+    with changed(cfg, **given):
+        predicted = [example.predicted for example in chosen.values()]
+        docs = _predict(nlp, name, cfg, predicted, margin, batch_size or nlp.batch_size)
+        bar = tqdm(docs, total=len(chosen), unit=" docs", leave=False, disable=None if progress else True)
+        for example, (doc, near) in zip(chosen.values(), bar):
+            doc.spans.pop(GIVEN_KEY, None)
+            example.predicted = doc
+            nearly.append(near)
+    return compare(
+        chosen,
+        nearly,
+        component=name,
+        cfg=dict(cfg),
+        symmetric=symmetric,
+        gold_entities=gold_entities,
+        margin=margin,
+        unannotated=len(numbered) - len(chosen),
+        unmapped=unmapped,
+    )
+
+
+def compare(
+    examples: Mapping[int, Example],
+    nearly: Iterable[Iterable[Relation]],
+    *,
+    component: str,
+    cfg: Dict[str, Any],
+    symmetric: str = "once",
+    gold_entities: bool = False,
+    **facts: Any,
+) -> Evaluation:
+    """Compare predictions with the gold annotation.
+
+    examples (Mapping[int, Example]): Predicted and annotated documents by their number in the data.
+    nearly (Iterable[Iterable[Relation]]): For each of them the relations just under the threshold.
+    component (str): The name of the component.
+    cfg (Dict[str, Any]): Its settings.
+    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    gold_entities (bool): Whether the gold entities were given.
+    facts: What else is known, see Evaluation.
+    RETURNS (Evaluation): All about them.
+    """
+    key, symmetric_labels = cfg["spans_key"], cfg["symmetric_labels"]
+    counts = count_spert(examples.values(), spans_key=key, symmetric_labels=symmetric_labels, symmetric=symmetric)
+    undirected = [] if symmetric == "directed" else symmetric_labels
+    documents = []
+    for (number, example), near in zip(examples.items(), nearly):
+        errors = find_errors(example, near, spans_key=key, symmetric_labels=undirected)
+        documents.append(Analysed(number, example.reference, example.predicted, errors))
+    scores = {**scores_of(counts, key), **get_ner_prf(examples.values())}
+    if gold_entities:
+        scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
+    return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, **facts)
+
+
+def find_component(nlp: Language, name: Optional[str] = None) -> Tuple[str, Spert]:
+    """Find the pipeline's 'spert' component.
+
+    nlp (Language): The pipeline.
+    name (Optional[str]): Its name, if it is known.
+    RETURNS (Tuple[str, Spert]): Its name, and the component.
+    RAISES (ValueError): If there is none, none of this name, or several and no name is given.
+    """
+    found = {each: pipe for each, pipe in nlp.pipeline if isinstance(pipe, Spert)}
+    if not found:
+        raise ValueError(Errors.S040.format(names=nlp.pipe_names))
+    if name is None and len(found) > 1:
+        raise ValueError(Errors.S042.format(names=list(found)))
+    name = next(iter(found)) if name is None else name
+    if name not in found:
+        raise ValueError(Errors.S043.format(name=name, names=list(found)))
+    return name, found[name]
+
+
+@contextmanager
+def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
+    """Change settings for a while, whatever happens meanwhile.
+
+    cfg (Dict[str, Any]): The settings.
+    values: What to change.
+    """
+    before = {name: cfg[name] for name in values}
+    cfg.update(values)
+    try:
+        yield
+    finally:
+        cfg.update(before)
+
+
+def _predict(
+    nlp: Language, name: str, cfg: Dict[str, Any], docs: Iterable[Doc], margin: float, batch_size: int
+) -> Iterator[Tuple[Doc, List[Relation]]]:
+    """Run the pipeline, and yield each document with the relations just under the threshold.
+
+    The component runs with a threshold that is lower by the margin. What that adds is taken off again before the next
+    component sees the document.
+    """
+    threshold = cfg["relation_threshold"]
+    at = nlp.pipe_names.index(name) + 1
+    first, rest = nlp.pipe_names[:at], nlp.pipe_names[at:]
+    clean = DocCleaner({"tensor": None, "_.trf_data": None}, silent=True)
+    for batch in minibatch(docs, batch_size):
+        with nlp.select_pipes(enable=first), changed(cfg, relation_threshold=max(0.0, threshold - margin)):
+            batch = list(nlp.pipe(batch, batch_size=batch_size))
+        nearly = [_take_near(doc, cfg["spans_key"], threshold) for doc in batch]
+        with nlp.select_pipes(enable=rest):
+            batch = list(nlp.pipe(batch, batch_size=batch_size))
+        # The encoder's output of a whole corpus would need a lot of memory.
+        yield from zip(map(clean, batch), nearly)
+
+
+def _take_near(doc: Doc, key: str, threshold: float) -> List[Relation]:
+    relations = get_relations(doc, key)
+    # As exact as the component's comparison.
+    under = [numpy.float32(relation.score) < numpy.float32(threshold) for relation in relations]
+    attrs = doc.spans[key].attrs
+    attrs[RELATIONS_ATTR] = [row for row, is_under in zip(attrs[RELATIONS_ATTR], under) if not is_under]
+    return [relation for relation, is_under in zip(relations, under) if is_under]
+
+
+def _give_entities(example: Example, key: str) -> int:
+    """Write the gold entities on the predicted document, and count those that are not on its tokens."""
+    starts, ends = token_map(example.reference, example.predicted, example)
+    spans = gold_spans(example.reference, key) or []
+    places = [(*map_span(span, starts, ends), span.label_) for span in spans]
+    mapped = sorted({place for place in places if place[0] >= 0})
+    example.predicted.spans[GIVEN_KEY] = [Span(example.predicted, *place) for place in mapped]
+    return sum(place[0] < 0 for place in places)
+
+
+def _rows(types: Dict[str, PRFScore]) -> List[Tuple]:
+    def row(name: str, support: int, values: Iterable[float]) -> Tuple:
+        return (name, *(f"{value:.4f}" for value in values), support)
+
+    columns = list(zip(*(_values(score) for score in types.values()))) or [(), (), ()]
+    total = sum(types.values(), PRFScore())
+    support = total.tp + total.fn
+    return [
+        HEADER,
+        *(row(label, score.tp + score.fn, _values(score)) for label, score in types.items()),
+        row("micro", support, _values(total)),
+        row("macro", support, map(macro, columns)),
+    ]
+
+
+def _values(score: PRFScore) -> Tuple[float, float, float]:
+    return score.precision, score.recall, score.fscore

@@ -1,0 +1,218 @@
+"""Long runs over files: lines in, and an output that an interrupted run can go on with. Knows no spaCy.
+
+As long as a run is not finished, `OUT.progress` lies beside its output: how many lines of the input are done, a
+checksum of them, and how many bytes of the output they gave. It is replaced as a whole, and only when those bytes are
+on the disk. A later run cuts off whatever the output holds beyond them and makes it again. So no line is lost or there
+twice, wherever the run was stopped and whether or not a line gives any output.
+"""
+
+import json
+import os
+import time
+from collections import Counter
+from itertools import count, islice
+from pathlib import Path
+from typing import IO, Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
+from zlib import crc32
+
+from .errors import Errors
+
+# Longest line in bytes. It must be held as a whole, and a file of another kind may have no line breaks at all.
+MAX_LINE = 2**25
+# The output is brought to the disk this often. What was done since the last time is done again after a crash.
+COMMIT_SECONDS = 1.0
+
+
+class Line(NamedTuple):
+    """A line of the input.
+
+    number (int): Its number, from 1.
+    raw (Optional[bytes]): Its bytes, with the line break; None if it is too long.
+    size (int): How many they are.
+    checksum (int): Checksum of the input from its beginning to the end of this line.
+    """
+
+    number: int
+    raw: Optional[bytes]
+    size: int
+    checksum: int
+
+
+# Before the first line.
+BEGIN = Line(0, b"", 0, 0)
+
+
+class Done(NamedTuple):
+    """How far a run is.
+
+    lines (int): How many lines of the input are done.
+    checksum (int): Checksum of these lines.
+    size (int): How many bytes of output they gave.
+    counts (Mapping[str, int]): What was counted on the way.
+    """
+
+    lines: int = 0
+    checksum: int = 0
+    size: int = 0
+    counts: Mapping[str, int] = {}
+
+
+START = Done()
+
+
+def read_lines(file_: IO[bytes], limit: int = MAX_LINE) -> Iterator[Line]:
+    """Read a file line by line. Lines are left as bytes, so that a wrong encoding is the matter of one line.
+
+    file_ (IO[bytes]): The file.
+    limit (int): Lines of this many bytes and more are not kept, only counted.
+    YIELDS (Line): The lines.
+    """
+    checksum = 0
+    for number in count(1):
+        raw: Optional[bytes] = file_.readline(limit)
+        part = raw or b""
+        size, checksum = len(part), crc32(part, checksum)
+        while len(part) == limit and not part.endswith(b"\n"):
+            raw, part = None, file_.readline(limit)
+            size, checksum = size + len(part), crc32(part, checksum)
+        if not size:
+            return
+        yield Line(number, raw, size, checksum)
+
+
+def batch_lines(lines: Iterable[Line], n: int, size: int) -> Iterator[List[Line]]:
+    """Group lines.
+
+    lines (Iterable[Line]): The lines.
+    n (int): Most lines of a batch.
+    size (int): A batch also ends with the line that makes it this many bytes.
+    YIELDS (List[Line]): The batches.
+    """
+    batch: List[Line] = []
+    total = 0
+    for line in lines:
+        batch.append(line)
+        total += line.size
+        if len(batch) == n or total >= size:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
+class Output:
+    """Where a run writes to, and how far it is.
+
+    file (IO[bytes]): The file.
+    done (Done): How far the run is.
+    close (bool): Whether to close the file at the end.
+    """
+
+    def __init__(self, file_: IO[bytes], done: Done = START, close: bool = True) -> None:
+        self.file = file_
+        self.done = done
+        self.close = close
+
+    def __enter__(self) -> "Output":
+        return self
+
+    def __exit__(self, error: Any, *_: Any) -> None:
+        if self.close:
+            self.file.close()
+
+    def skip(self, lines: Iterator[Line], source: str) -> None:
+        """Read the lines that are done.
+
+        lines (Iterator[Line]): The lines, from the first.
+        source (str): How to call the input in a message.
+        RAISES (ValueError): If they are not those of the interrupted run.
+        """
+
+    def write(self, data: bytes, last: Line, counts: Mapping[str, int]) -> None:
+        """Write what some lines gave.
+
+        data (bytes): The bytes, in one piece, so that others don't see half a line.
+        last (Line): The last of the lines.
+        counts (Mapping[str, int]): What to add to the counts.
+        """
+        self.file.write(data)
+        self.file.flush()
+        total = Counter(self.done.counts)
+        total.update(counts)
+        # One assignment, so that an interrupt leaves either all of it or nothing.
+        self.done = Done(last.number, last.checksum, self.done.size + len(data), total)
+
+
+class ResumableOutput(Output):
+    """An output file that a later run can go on with. See the module for how."""
+
+    def __init__(self, path: Path, settings: Dict[str, Any], *, resume: bool = False) -> None:
+        """Open the file.
+
+        path (Path): The file. Folders on the way to it are made.
+        settings (Dict[str, Any]): What must be the same when the run is gone on with; JSON values.
+        resume (bool): Go on with an interrupted run, if there is one. Otherwise the file is written anew.
+        RAISES (ValueError): If the file or the settings do not fit the interrupted run.
+        """
+        self.path = path
+        self.settings = settings
+        self.progress = progress_path(path)
+        done = self._read_progress() if resume and self.progress.exists() else START
+        path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(path.open("ab"), done)
+        # Progress first: if the run ends between the two, what the file held before is still not taken for output.
+        self._commit()
+        self.file.truncate(done.size)
+
+    def __exit__(self, error: Any, *_: Any) -> None:
+        try:
+            self._commit()
+        finally:
+            self.file.close()
+        if error is None:
+            self.progress.unlink()
+
+    def skip(self, lines: Iterator[Line], source: str) -> None:
+        n, checksum = 0, 0
+        for line in islice(lines, self.done.lines):
+            n, checksum = line.number, line.checksum
+        if (n, checksum) != (self.done.lines, self.done.checksum):
+            raise ValueError(Errors.S063.format(output=self.path, lines=self.done.lines, input=source))
+
+    def write(self, data: bytes, last: Line, counts: Mapping[str, int]) -> None:
+        super().write(data, last, counts)
+        if time.monotonic() >= self._due:
+            self._commit()
+
+    def _commit(self) -> None:
+        os.fsync(self.file.fileno())
+        part = self.progress.with_name(self.progress.name + ".part")
+        with part.open("w", encoding="utf8") as file_:
+            json.dump({"settings": self.settings, "done": self.done._asdict()}, file_)
+            file_.flush()
+            os.fsync(file_.fileno())
+        os.replace(part, self.progress)
+        self._due = time.monotonic() + COMMIT_SECONDS
+
+    def _read_progress(self) -> Done:
+        place = {"output": self.path, "progress": self.progress}
+        try:
+            state = json.loads(self.progress.read_bytes())
+            before, done, size = dict(state["settings"]), Done(**state["done"]), self.path.stat().st_size
+        except (ValueError, KeyError, TypeError, OSError) as err:
+            raise ValueError(Errors.S064.format(**place, reason=err)) from err
+        for setting, now in self.settings.items():
+            if before.get(setting) != now:
+                text = Errors.S062.format(
+                    output=self.path, setting=setting, before=repr(before.get(setting)), now=repr(now)
+                )
+                raise ValueError(text)
+        if size < done.size:
+            reason = f"{size} bytes of {done.size}"
+            raise ValueError(Errors.S064.format(**place, reason=reason))
+        return done
+
+
+def progress_path(path: Path) -> Path:
+    """RETURNS (Path): The file that lies beside an output as long as its run is not finished."""
+    return path.with_name(path.name + ".progress")
