@@ -615,10 +615,11 @@ class Spert(TrainablePipe):
 
     def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
         kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
-        taken = numpy.zeros(len(doc), dtype=bool)
+        taken = numpy.zeros(len(doc) + 1, dtype="int64")
         for ent in kept:
-            taken[ent.start : ent.end] = True
-        free = numpy.asarray([not taken[start:end].any() for start, end in bounds], dtype=bool)
+            taken[ent.start + 1 : ent.end + 1] = 1
+        n_taken = numpy.cumsum(taken)
+        free = n_taken[bounds[:, 0]] == n_taken[bounds[:, 1]]
         free[free] = best_non_overlapping(bounds[free], scores[free])
         doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
 

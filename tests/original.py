@@ -83,15 +83,17 @@ def predict_all(nlp: Language, batch_size: int) -> List[Prediction]:
         states, layout = get_layout(spert.model.ops, docs, [doc._.trf_data for doc in docs])
         with torch.no_grad():
             encoded = head.encode(torch.cat([torch.from_numpy(state) for state in states]), layout)
-            starts, widths, probs = head.score_all_spans(encoded)
+            logits, valid = head.score_all_spans(encoded)
+        starts, widths = valid.T.nonzero()
+        probs = logits[:, widths, starts].softmax(dim=0).T.numpy()
         scores = spert.predict(docs)
         spert.set_annotations(docs, scores)
         offset = 0
         for doc in docs:
             inside = (starts >= offset) & (starts < offset + len(doc))
             span_probs = {
-                (int(start - offset), int(start + width - offset)): row
-                for start, width, row in zip(starts[inside], widths[inside], probs[torch.from_numpy(inside)].numpy())
+                (int(start - offset), int(start + width + 1 - offset)): row
+                for start, width, row in zip(starts[inside], widths[inside], probs[inside])
             }
             pair_probs = {
                 tuple((scores.spans[pair] - offset).reshape(-1).tolist()): row

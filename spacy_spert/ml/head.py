@@ -14,7 +14,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from ..candidates import Floats, Ints, Samples, Scores, Search, best_spans, both_orders, pairs_within
+from ..candidates import Bools, Floats, Ints, Samples, Scores, Search, best_spans, both_orders, pairs_within
 
 ContextT = Literal["localized", "sentence", "cls"]
 PoolingT = Literal["max", "mean", "sum"]
@@ -68,12 +68,14 @@ class Encoded(NamedTuple):
     """Embeddings of some whole sentences, with the indices that belong to them.
 
     pieces (Tensor): Wordpiece embeddings in the order of the tokens, shape (n_pieces, width).
+    maxima (MaxTable): The maxima of any stretch of them.
     contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
     offsets (Ints): As in Layout, counted from the first wordpiece of these sentences.
     sentences (Ints): As in Layout, counted from the first token of these sentences.
     """
 
     pieces: Tensor
+    maxima: "MaxTable"
     contexts: Tensor
     offsets: Ints
     sentences: Ints
@@ -154,22 +156,23 @@ class SpertHead(nn.Module):
         last = len(layout.sentences) - 1 if last is None else last
         sentences = layout.sentences[first : last + 1]
         offsets = layout.offsets[sentences[0] : sentences[-1] + 1]
-        pieces = embeddings[self._index(layout.rows[offsets[0] : offsets[-1]])]
+        pieces = _select(embeddings, layout.rows[offsets[0] : offsets[-1]])
+        maxima = MaxTable(pieces)
         sentences = sentences - sentences[0]
         offsets = offsets - offsets[0]
         if layout.cls_rows is None or layout.cls_sentences is None:
-            contexts = self._max(pieces, offsets[sentences[:-1]], offsets[sentences[1:]])
+            contexts = maxima.query(offsets[sentences[:-1]], offsets[sentences[1:]])
         else:
             low, high = numpy.searchsorted(layout.cls_sentences, [first, last])
             owners = layout.cls_sentences[low:high] - first
             counts = numpy.bincount(owners, minlength=last - first)
-            contexts = embeddings[self._index(layout.cls_rows[low:high])]
+            contexts = _select(embeddings, layout.cls_rows[low:high])
             if (counts != 1).any():
                 # A sentence that lies in several windows is represented by the mean of theirs.
                 weights = torch.from_numpy(1.0 / counts[owners].astype("float32")).to(contexts)
                 empty = contexts.new_zeros(last - first, self.width)
-                contexts = empty.index_add(0, self._index(owners), contexts * weights[:, None])
-        return Encoded(pieces, contexts, offsets, sentences)
+                contexts = empty.index_add(0, _to_tensor(owners, contexts.device), contexts * weights[:, None])
+        return Encoded(pieces, maxima, contexts, offsets, sentences)
 
     def score_samples(self, encoded: Encoded, samples: Samples) -> Tuple[Tensor, Tensor]:
         """Logits of given spans and pairs, with dropout while training.
@@ -181,19 +184,19 @@ class SpertHead(nn.Module):
         """
         spans, pairs = samples.spans, samples.pairs
         vectors = self.pool_spans(encoded, spans)
-        widths = self.width_embedding(self._width_index(spans))
-        owners = self._index(_sentence_of(encoded, spans))
-        span_inputs = torch.cat([encoded.contexts[owners], vectors, widths], dim=1)
+        widths = self._embed_widths(spans)
+        contexts = _select(encoded.contexts, _sentence_of(encoded, spans))
+        span_inputs = torch.cat([contexts, vectors, widths], dim=1)
         span_logits = self.span_classifier(self.dropout(span_inputs))
         if self.relation_classifier is None or not len(pairs):
             return span_logits, span_logits.new_zeros(len(pairs), self.n_relation_labels)
-        head, tail = self._index(pairs[:, 0]), self._index(pairs[:, 1])
+        head, tail = pairs.T
         pair_inputs = [
             self.pool_contexts(encoded, spans, pairs),
-            vectors[head],
-            vectors[tail],
-            widths[head],
-            widths[tail],
+            _select(vectors, head),
+            _select(vectors, tail),
+            _select(widths, head),
+            _select(widths, tail),
         ]
         return span_logits, self.relation_classifier(self.dropout(torch.cat(pair_inputs, dim=1)))
 
@@ -234,15 +237,14 @@ class SpertHead(nn.Module):
         RETURNS (Tuple[Ints, Ints, Floats, Ints]): Spans sorted by start, then end, their labels, the probabilities of
             these labels, and the number of entities left out in each sentence.
         """
-        starts, widths, probs = self.score_all_spans(encoded)
-        scores, labels = probs.max(dim=1)
-        kept = labels.nonzero()[:, 0].cpu().numpy()
-        starts = starts[kept]
-        spans = numpy.stack([starts, starts + widths[kept]], axis=1)
-        order = numpy.lexsort((spans[:, 1], spans[:, 0]))
-        spans, kept = spans[order], kept[order]
-        found_labels = labels.cpu().numpy()[kept]
-        found_scores = scores.cpu().numpy()[kept]
+        logits, valid = self.score_all_spans(encoded)
+        # Few spans are entities, so that only theirs are worth a softmax.
+        is_entity = logits[1:].amax(dim=0) > logits[0]
+        starts, widths = (valid & is_entity.cpu().numpy()).T.nonzero()
+        spans = numpy.stack([starts, starts + widths + 1], axis=1)
+        chosen = _select(logits.flatten(1), widths * logits.shape[2] + starts, dim=1)
+        found_labels = chosen.argmax(dim=0).cpu().numpy()
+        found_scores = chosen.softmax(dim=0).amax(dim=0).cpu().numpy()
         owners = _sentence_of(encoded, spans)
         lengths = numpy.diff(encoded.sentences)
         dropped = numpy.zeros(len(lengths), dtype="int64")
@@ -252,34 +254,29 @@ class SpertHead(nn.Module):
             spans, found_labels, found_scores = spans[best], found_labels[best], found_scores[best]
         return spans, found_labels, found_scores, dropped
 
-    def score_all_spans(self, encoded: Encoded) -> Tuple[Ints, Ints, Tensor]:
-        """Probabilities of all spans of up to max_span_width tokens that lie in one sentence and have a wordpiece.
+    def score_all_spans(self, encoded: Encoded) -> Tuple[Tensor, Bools]:
+        """Logits of all windows of up to max_span_width tokens.
 
         encoded (Encoded): The sentences.
-        RETURNS (Tuple[Ints, Ints, Tensor]): First token and width of each span, and its probabilities, shape
-            (n_spans, 1 + n_entity_labels).
+        RETURNS (Tuple[Tensor, Bools]): The logits by label, width - 1 and first token, shape (1 + n_entity_labels,
+            max_width, n_tokens), and which windows are spans: in one sentence and with a wordpiece, shape (max_width,
+            n_tokens). The logits of the others mean nothing.
         """
         context_weight, span_weight, width_weight = self.span_classifier.weight.split(
             [self.width, self.width, self.width_embedding.embedding_dim], dim=1
         )
-        n_tokens = len(encoded.offsets) - 1
-        owners = _sentence_of(encoded, numpy.arange(n_tokens))
-        context_term = (encoded.contexts @ context_weight.T)[self._index(owners)]
-        width_term = self.width_embedding.weight @ width_weight.T + self.span_classifier.bias
-        room = encoded.sentences[owners + 1] - numpy.arange(n_tokens)
-        max_width = min(self.max_span_width, int(numpy.diff(encoded.sentences).max(initial=0)))
-        logits = context_term.new_zeros(max_width, n_tokens, self.span_classifier.out_features)
-        valid = numpy.zeros((max_width, n_tokens), dtype=bool)
-        for width, vectors in enumerate(self._windows(encoded, max_width), start=1):
-            n_starts = len(vectors)
-            logits[width - 1, :n_starts] = torch.addmm(
-                context_term[:n_starts] + width_term[width - 1], vectors, span_weight.T
-            )
-            covered = encoded.offsets[width:] > encoded.offsets[:n_starts]
-            valid[width - 1, :n_starts] = covered & (room[:n_starts] >= width)
-        widths, starts = valid.nonzero()
-        chosen = logits.view(-1, logits.shape[-1])[self._index(valid.reshape(-1).nonzero()[0])]
-        return starts, widths + 1, chosen.softmax(dim=1)
+        lengths = numpy.diff(encoded.sentences)
+        owners = numpy.repeat(numpy.arange(len(lengths)), lengths)
+        max_width = min(self.max_span_width, int(lengths.max(initial=0)))
+        context_term = context_weight @ encoded.contexts.T + self.span_classifier.bias[:, None]
+        width_term = width_weight @ self.width_embedding.weight[:max_width].T
+        logits = _select(context_term, owners, dim=1)[:, None] + width_term[:, :, None]
+        for i, vectors in enumerate(self._windows(encoded, max_width)):
+            logits[:, i, : len(vectors)].addmm_(span_weight, vectors.T)
+        ends = numpy.arange(1, max_width + 1)[:, None] + numpy.arange(len(owners))
+        inside = ends <= encoded.sentences[owners + 1]
+        covered = encoded.offsets[numpy.minimum(ends, len(owners))] > encoded.offsets[:-1]
+        return logits, inside & covered
 
     def score_pairs(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Floats:
         """Probabilities of the relation labels, for both orders of each pair.
@@ -296,18 +293,17 @@ class SpertHead(nn.Module):
             self.relation_classifier.weight.split([self.width, self.width, self.width, size, size], dim=1)
         )
         vectors = self.pool_spans(encoded, spans)
-        widths = self.width_embedding(self._width_index(spans))
+        widths = self._embed_widths(spans)
         head_term = vectors @ head_weight.T + widths @ head_width_weight.T + self.relation_classifier.bias
         tail_term = vectors @ tail_weight.T + widths @ tail_width_weight.T
         scores = numpy.empty((len(pairs), 2, self.n_relation_labels), dtype="float32")
         step = max(1, CHUNK_NUMBERS // self.width)
-        table = self._context_table(encoded, spans, pairs)
         for start in range(0, len(pairs), step):
             chunk = pairs[start : start + step]
-            context_term = self.pool_contexts(encoded, spans, chunk, table) @ context_weight.T
-            first, second = self._index(chunk[:, 0]), self._index(chunk[:, 1])
-            terms = (head_term[first] + tail_term[second], head_term[second] + tail_term[first])
-            logits = context_term[:, None] + torch.stack(terms, dim=1)
+            context_term = self.pool_contexts(encoded, spans, chunk) @ context_weight.T
+            both = both_orders(chunk)
+            pair_term = _select(head_term, both[:, 0]) + _select(tail_term, both[:, 1])
+            logits = context_term[:, None] + pair_term.view(len(chunk), 2, -1)
             scores[start : start + step] = logits.sigmoid().cpu().numpy()
         return scores.reshape(2 * len(pairs), -1)
 
@@ -320,94 +316,76 @@ class SpertHead(nn.Module):
         """
         starts, ends = encoded.offsets[spans[:, 0]], encoded.offsets[spans[:, 1]]
         if self.pooling == "max":
-            return self._max(encoded.pieces, starts, ends)
+            return encoded.maxima.query(starts, ends)
         sums = _prefix_sums(encoded.pieces)
-        vectors = (sums[self._index(ends)] - sums[self._index(starts)]).to(encoded.pieces)
+        vectors = (_select(sums, ends) - _select(sums, starts)).to(encoded.pieces)
         return vectors / self._counts(ends - starts) if self.pooling == "mean" else vectors
 
-    def pool_contexts(self, encoded: Encoded, spans: Ints, pairs: Ints, table: Optional["MaxTable"] = None) -> Tensor:
+    def pool_contexts(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Tensor:
         """The context of each pair: by default the maximum over the wordpieces strictly between its spans.
 
         encoded (Encoded): The sentences.
         spans (Ints): Token boundaries, shape (n_spans, 2).
         pairs (Ints): Indices into spans, shape (n_pairs, 2).
-        table (Optional[MaxTable]): Maxima of the wordpieces, made here if it is missing.
         RETURNS (Tensor): Shape (n_pairs, width). Zeros for adjacent or overlapping spans.
         """
+        one, two = spans[pairs[:, 0]], spans[pairs[:, 1]]
         if self.context == "cls":
-            return encoded.contexts[self._index(_sentence_of(encoded, spans)[pairs[:, 0]])]
-        starts, ends = self._context_bounds(encoded, spans, pairs)
-        return table.query(starts, ends) if table else self._max(encoded.pieces, starts, ends)
-
-    def _context_bounds(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Tuple[Ints, Ints]:
+            return _select(encoded.contexts, _sentence_of(encoded, one))
         if self.context == "sentence":
-            owners = _sentence_of(encoded, spans)[pairs[:, 0]]
-            return encoded.offsets[encoded.sentences[owners]], encoded.offsets[encoded.sentences[owners + 1]]
-        starts = encoded.offsets[spans[pairs, 1].min(axis=1)]
-        ends = encoded.offsets[spans[pairs, 0].max(axis=1)]
-        return starts, numpy.maximum(starts, ends)
-
-    def _context_table(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Optional["MaxTable"]:
-        if self.context == "cls":
-            return None
-        starts, ends = self._context_bounds(encoded, spans, pairs)
-        return MaxTable(encoded.pieces, int((ends - starts).max(initial=0)))
+            owners = _sentence_of(encoded, one)
+            starts, ends = encoded.offsets[encoded.sentences[[owners, owners + 1]]]
+        else:
+            starts = encoded.offsets[numpy.minimum(one[:, 1], two[:, 1])]
+            ends = encoded.offsets[numpy.maximum(one[:, 0], two[:, 0])]
+        return encoded.maxima.query(starts, numpy.maximum(starts, ends))
 
     def _windows(self, encoded: Encoded, max_width: int) -> Iterator[Tensor]:
-        """For each width the vectors of all windows of that many tokens: plain slices.
+        """For each width the vectors of all windows of that many tokens, valid until the next are asked for.
 
         Windows that cross a sentence, or have no wordpiece (then not finite), are for the caller to leave out.
         """
         offsets = encoded.offsets
         if self.pooling == "max":
-            tokens = self._max(encoded.pieces, offsets[:-1], offsets[1:], empty=-torch.inf)
-            table = MaxTable(tokens, max_width)
-            for width in range(1, max_width + 1):
-                yield table.windows(width)
+            tokens = encoded.maxima.query(offsets[:-1], offsets[1:], empty=-torch.inf)
+            vectors = tokens.clone()
+            yield vectors
+            for width in range(2, max_width + 1):
+                vectors = torch.maximum(vectors[:-1], tokens[width - 1 :], out=vectors[:-1])
+                yield vectors
             return
-        sums = _prefix_sums(encoded.pieces)[self._index(offsets)]
+        sums = _select(_prefix_sums(encoded.pieces), offsets)
         for width in range(1, max_width + 1):
             vectors = (sums[width:] - sums[:-width]).to(encoded.pieces)
             counts = offsets[width:] - offsets[:-width]
             yield vectors / self._counts(counts) if self.pooling == "mean" else vectors
 
-    def _max(self, pieces: Tensor, starts: Ints, ends: Ints, empty: float = 0.0) -> Tensor:
-        return MaxTable(pieces, int((ends - starts).max(initial=0))).query(starts, ends, empty)
-
-    def _width_index(self, spans: Ints) -> Tensor:
-        return self._index(numpy.minimum(spans[:, 1] - spans[:, 0], self.max_span_width) - 1)
+    def _embed_widths(self, spans: Ints) -> Tensor:
+        return _select(self.width_embedding.weight, numpy.minimum(spans[:, 1] - spans[:, 0], self.max_span_width) - 1)
 
     def _counts(self, counts: Ints) -> Tensor:
-        return self._index(numpy.maximum(counts, 1))[:, None]
-
-    def _index(self, array: Ints) -> Tensor:
-        return _to_tensor(array, self.width_embedding.weight.device)
+        return _to_tensor(numpy.maximum(counts, 1), self.width_embedding.weight.device)[:, None]
 
 
 class MaxTable:
     """Maxima over all stretches of rows whose length is a power of two. Any stretch is then the maximum of two.
 
     rows (Tensor): Shape (n_rows, width).
-    longest (int): Longest stretch that will be asked for.
     """
 
-    def __init__(self, rows: Tensor, longest: int):
-        self.device = rows.device
+    def __init__(self, rows: Tensor):
         self.levels = [rows]
-        while 2 ** len(self.levels) <= min(longest, len(rows)):
-            step = 2 ** (len(self.levels) - 1)
-            self.levels.append(torch.maximum(self.levels[-1][:-step], self.levels[-1][step:]))
 
-    def windows(self, length: int) -> Tensor:
-        """Maxima of all stretches of one length.
+    def level(self, n: int) -> Tensor:
+        """Maxima of all stretches of one length, made when they are first asked for.
 
-        length (int): The length, at least 1.
-        RETURNS (Tensor): Shape (n_rows - length + 1, width).
+        n (int): The length is 2 ** n.
+        RETURNS (Tensor): Shape (n_rows - 2 ** n + 1, width).
         """
-        level = length.bit_length() - 1
-        shift = length - 2**level
-        maxima = self.levels[level]
-        return torch.maximum(maxima[: len(maxima) - shift], maxima[shift:]) if shift else maxima
+        while len(self.levels) <= n:
+            last, step = self.levels[-1], 2 ** (len(self.levels) - 1)
+            self.levels.append(torch.maximum(last[:-step], last[step:]))
+        return self.levels[n]
 
     def query(self, starts: Ints, ends: Ints, empty: float = 0.0) -> Tensor:
         """Maxima of given stretches.
@@ -417,31 +395,31 @@ class MaxTable:
         empty (float): The value of an empty stretch.
         RETURNS (Tensor): Shape (n, width).
         """
-        lengths = ends - starts
-        levels = numpy.frexp(lengths)[1] - 1
         rows = self.levels[0]
-        parts = [rows.new_full((1, rows.shape[1]), empty)]
-        first = numpy.zeros(len(lengths), dtype="int64")
-        n_parts = 1
-        for level in numpy.unique(levels[levels >= 0]):
-            chosen = numpy.nonzero(levels == level)[0]
-            maxima = self.levels[level]
-            left = maxima[self._index(starts[chosen])]
+        # The longest power of two within each stretch, -1 for an empty one.
+        levels = numpy.frexp(ends - starts)[1] - 1
+        order = numpy.argsort(levels, kind="stable")
+        counts = numpy.bincount(levels + 1, minlength=1)
+        bounds = numpy.cumsum(counts)
+        parts = [rows.new_full((int(counts[0]), rows.shape[1]), empty)]
+        for level in numpy.nonzero(counts[1:])[0].tolist():
+            chosen = order[bounds[level] : bounds[level + 1]]
+            maxima = _select(self.level(level), starts[chosen])
             if level:
-                left = torch.maximum(left, maxima[self._index(ends[chosen] - 2**level)])
-            parts.append(left)
-            first[chosen] = n_parts + numpy.arange(len(chosen))
-            n_parts += len(chosen)
-        if len(parts) == 2 and n_parts == len(lengths) + 1:
-            return parts[1]
-        return torch.cat(parts)[self._index(first)]
-
-    def _index(self, array: Ints) -> Tensor:
-        return _to_tensor(array, self.device)
+                maxima = torch.maximum(maxima, _select(self.level(level), ends[chosen] - 2**level))
+            parts.append(maxima)
+        if len(parts[-1]) == len(starts):
+            return parts[-1]
+        return _select(torch.cat(parts), numpy.argsort(order))
 
 
 def _to_tensor(indices: Ints, device: torch.device) -> Tensor:
     return torch.from_numpy(numpy.ascontiguousarray(indices, dtype="int64")).to(device)
+
+
+def _select(tensor: Tensor, indices: Ints, dim: int = 0) -> Tensor:
+    # Several times faster than tensor[indices].
+    return tensor.index_select(dim, _to_tensor(indices, tensor.device))
 
 
 def _sentence_of(encoded: Encoded, spans: Ints) -> Ints:

@@ -173,36 +173,50 @@ def test_query_equals_naive_max(data):
     empty = data.draw(st.sampled_from([0.0, -torch.inf]))
     rows = torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(n_rows)) - 2.0
     starts, ends = stretches.T
-    found = MaxTable(rows, int((ends - starts).max())).query(starts, ends, empty)
+    found = MaxTable(rows).query(starts, ends, empty)
     expected = torch.stack([naive_max(rows, start, end, empty) for start, end in stretches])
     assert torch.equal(found, expected)
 
 
 def test_query_of_nothing():
     nothing = numpy.zeros(0, dtype="int64")
-    assert MaxTable(torch.ones(4, 3), 0).query(nothing, nothing).shape == (0, 3)
+    assert MaxTable(torch.ones(4, 3)).query(nothing, nothing).shape == (0, 3)
 
 
 def test_query_without_rows():
     starts = numpy.zeros(2, dtype="int64")
-    assert torch.equal(MaxTable(torch.ones(0, 3), 0).query(starts, starts), torch.zeros(2, 3))
+    assert torch.equal(MaxTable(torch.ones(0, 3)).query(starts, starts), torch.zeros(2, 3))
 
 
-def test_a_table_for_longer_stretches_answers_shorter_ones():
-    rows = torch.arange(20.0)[:, None]
-    found = MaxTable(rows, 16).query(numpy.asarray([0, 3, 5]), numpy.asarray([16, 4, 10]))
+def test_levels_are_made_once_and_when_asked_for():
+    table = MaxTable(torch.arange(20.0)[:, None])
+    assert len(table.levels) == 1
+    found = table.query(numpy.asarray([0, 3, 5]), numpy.asarray([16, 4, 10]))
     assert found[:, 0].tolist() == [15.0, 3.0, 9.0]
+    levels = list(table.levels)
+    assert [len(level) for level in levels] == [20, 19, 17, 13, 5]
+    table.query(numpy.asarray([4]), numpy.asarray([7]))
+    assert all(one is two for one, two in zip(table.levels, levels)) and len(table.levels) == 5
 
 
-@given(st.integers(1, 30), st.integers(1, 30))
+@POOLINGS
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=4), st.integers(1, 8))
 @settings(deadline=None, max_examples=30)
-def test_windows_equal_naive_max(n_rows, longest):
-    longest = min(longest, n_rows)
-    rows = torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(n_rows))
-    table = MaxTable(rows, longest)
-    for length in range(1, longest + 1):
-        expected = torch.stack([rows[i : i + length].amax(dim=0) for i in range(n_rows - length + 1)])
-        assert torch.equal(table.windows(length), expected)
+def test_windows_equal_pooled_spans(pooling, sentences, max_width):
+    head = make_head(pooling=pooling)
+    embeddings, layout = make_layout(sentences)
+    n_tokens = len(layout.offsets) - 1
+    max_width = min(max_width, n_tokens)
+    n_windows = 0
+    with torch.no_grad():
+        for width, vectors in enumerate(head._windows(head.encode(embeddings, layout), max_width), start=1):
+            assert len(vectors) == n_tokens - width + 1
+            for start in range(len(vectors)):
+                pieces = plain_pieces(embeddings, layout, start, start + width)
+                if len(pieces):
+                    torch.testing.assert_close(vectors[start], plain_pool(pieces, pooling), rtol=1e-6, atol=1e-6)
+            n_windows += 1
+    assert n_windows == max_width
 
 
 # Pooling
@@ -410,17 +424,18 @@ def test_score_all_spans_gives_every_span_with_a_wordpiece(pooling, specials):
     head = make_head(pooling=pooling)
     embeddings, layout = make_layout(specials=specials)
     with torch.no_grad():
-        starts, widths, probs = head.score_all_spans(head.encode(embeddings, layout))
-        spans = numpy.stack([starts, starts + widths], axis=1)
-        expected = plain_span_logits(head, embeddings, layout, spans).softmax(dim=1)
+        logits, valid = head.score_all_spans(head.encode(embeddings, layout))
+        starts, widths = valid.T.nonzero()
+        spans = numpy.stack([starts, starts + widths + 1], axis=1)
+        expected = plain_span_logits(head, embeddings, layout, spans)
     candidates = [
         (int(start + one), int(start + two))
         for start, end in zip(layout.sentences[:-1], layout.sentences[1:])
         for one, two in all_spans(end - start, MAX_WIDTH)
         if layout.offsets[start + two] > layout.offsets[start + one]
     ]
-    assert sorted(map(tuple, spans.tolist())) == sorted(candidates)
-    torch.testing.assert_close(probs, expected, rtol=1e-6, atol=1e-6)
+    assert list(map(tuple, spans.tolist())) == sorted(candidates)
+    torch.testing.assert_close(logits[:, widths, starts].T, expected, rtol=1e-6, atol=1e-6)
 
 
 @CONTEXTS
