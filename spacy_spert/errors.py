@@ -88,6 +88,11 @@ class Errors:
     S040 = "Pipeline '{model}' has no 'spert' component. Its components are {names}."
     S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S070 = (
+        "The transformer's windows leave out tokens of document {doc}: they cover {got} of its {n}. Every window must "
+        "begin before the one before it ends, the first with the first token, and the last must end with the last; "
+        "check [components.transformer.model.get_spans]."
+    )
 
 
 class Warnings:
@@ -98,4 +103,9 @@ class Warnings:
     W002 = (
         "Component '{name}' kept only the best {limit} of {n} predicted relations in a document of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
+    )
+    W003 = (
+        "Component '{name}' can't find entities in {n} of the {tokens} tokens of document {doc}: they were cut off "
+        "because a window has more wordpieces than the transformer takes. Use smaller windows, in "
+        "[components.transformer.model.get_spans]. Further cases are not reported."
     )

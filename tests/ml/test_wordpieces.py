@@ -223,11 +223,10 @@ class TestGaps:
 def hand_made(strings, token_rows, states):
     """What a transformer of another family might give."""
     lengths = numpy.asarray([1] * len(token_rows), dtype="int32")
-    empty = numpy.zeros((len(strings), len(strings[0])), dtype="int32")
     wordpieces = WordpieceBatch(
         strings=strings,
-        input_ids=empty,
-        attention_mask=empty,
+        input_ids=numpy.zeros((len(strings), len(strings[0])), dtype="int32"),
+        attention_mask=numpy.asarray([[piece != "<pad>" for piece in row] for row in strings], dtype="float32"),
         lengths=[len([piece for piece in row if piece != "<pad>"]) for row in strings],
         token_type_ids=None,
     )
@@ -252,7 +251,7 @@ class TestOtherFamilies:
 
     def test_no_special_token_means_the_maximum_over_the_pieces(self):
         states, layout = self.layout(["a", "b", "</s>", "<pad>"], [0, 1])
-        assert layout.cls_rows is None
+        assert not len(layout.cls_rows)
         contexts = encode(states, layout).contexts.detach().numpy()
         numpy.testing.assert_array_equal(contexts[0], self.STATES[0, :2].max(axis=0))
 
@@ -261,7 +260,7 @@ class TestOtherFamilies:
         docs = [Doc(vocab, words=["a", "b"]), Doc(vocab), Doc(vocab, words=["c"])]
         arrays = [self.STATES[0, :2], self.STATES[0, :0], self.STATES[0, 2:3]]
         states, layout = get_layout(OPS, docs, arrays)
-        assert layout.cls_rows is None
+        assert not len(layout.cls_rows)
         assert rows_by_token(layout) == [[0], [1], [2]]
         contexts = encode(states, layout).contexts.detach().numpy()
         numpy.testing.assert_array_equal(contexts, [arrays[0].max(axis=0), arrays[2][0]])
