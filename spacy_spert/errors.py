@@ -89,9 +89,8 @@ class Errors:
     S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
     S070 = (
-        "The transformer's windows leave out tokens of document {doc}: they cover {got} of its {n}. Every window must "
-        "begin before the one before it ends, the first with the first token, and the last must end with the last; "
-        "check [components.transformer.model.get_spans]."
+        "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first window must begin "
+        "with the first token and the last must end with the last; check [components.transformer.model.get_spans]."
     )
 
 

@@ -71,8 +71,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
     outputs (Sequence[Union[TransformerData, Floats2d]]): The encoder's output for each document.
     RETURNS (Tuple[List[Floats2d], Layout]): The embeddings of the non-empty documents, each (n_rows, width), and the
         indices into their concatenation.
-    RAISES (ValueError): If an output is neither transformer data nor an array, or if it does not reach from the first
-        token of its document to the last.
+    RAISES (ValueError): If an output is neither transformer data nor an array, or is for other tokens.
     """
     sentences = sentence_bounds(docs)
     states: List[Floats2d] = []
@@ -84,18 +83,20 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         if not len(doc):
             continue
         if isinstance(output, TransformerData):
+            lengths = numpy.asarray(ops.to_numpy(output.align.lengths), dtype="int64")
+            if len(lengths) != len(doc):
+                raise ValueError(Errors.S070.format(doc=describe_doc(doc), n=len(doc), got=len(lengths)))
             state = output.model_output["last_hidden_state"]
             aligned = _flat_ints(ops, output.align)
-            doc_rows, doc_counts = token_pieces(doc, output.wordpieces, aligned, output.align.lengths)
-            specials, ends = _window_ends(output.wordpieces, aligned)
+            doc_rows, doc_counts = token_pieces(doc, output.wordpieces, aligned, lengths)
+            specials, is_cut = _window_ends(output.wordpieces, aligned)
             low, high = numpy.searchsorted(sentences, [n_tokens, n_tokens + len(doc)])
             bounds = sentences[low : high + 1] - n_tokens
             owners, windows = _windows_of(doc_rows, doc_counts, bounds, state.shape[1], len(state))
             has_special = specials[windows] >= 0
             cls_rows.append(specials[windows][has_special] + n_rows)
             cls_sentences.append(owners[has_special] + low)
-            if numpy.isin(ends, aligned).any():
-                # The piece at the end of a whole window is special, if the encoder has such pieces.
+            if is_cut.any():
                 missing = numpy.nonzero(doc_counts == 0)[0].tolist()
                 cut.append(numpy.asarray([i for i in missing if _is_visible(doc[i].text)], dtype="int64") + n_tokens)
             state = state.reshape(-1, state.shape[-1])
@@ -121,7 +122,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
     return states, layout
 
 
-def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Sequence[int]) -> Tuple[Ints, Ints]:
+def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Ints) -> Tuple[Ints, Ints]:
     """The wordpieces that stand for the characters of each token.
 
     The alignment of spacy-transformers counts the blank after a token as part of it. Where tokenizers put that blank
@@ -130,13 +131,9 @@ def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Seque
     doc (Doc): The document.
     wordpieces (WordpieceBatch): Its wordpieces, shape (n_windows, length).
     rows (Ints): The alignment: indices of wordpieces, window * length + column, token by token.
-    counts (Sequence[int]): How many of them each token has, shape (len(doc),).
+    counts (Ints): How many of them each token has, shape (len(doc),).
     RETURNS (Tuple[Ints, Ints]): The same without these pieces.
-    RAISES (ValueError): If the alignment is one of fewer tokens.
     """
-    counts = numpy.asarray(counts, dtype="int64")
-    if len(counts) != len(doc):
-        raise ValueError(Errors.S070.format(doc=describe_doc(doc), n=len(doc), got=len(counts)))
     is_space, before_blank = doc.to_array(["IS_SPACE", "SPACY"]).astype(bool).T
     tokens = numpy.repeat(numpy.arange(len(doc)), counts)
     keep = ~is_space[tokens]
@@ -148,7 +145,6 @@ def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Seque
         keep[i] = _is_phrase(wordpieces.strings[rows[i] // length][rows[i] % length])
     if any(blank in strings for strings in wordpieces.strings for blank in BLANKS):
         pieces = numpy.asarray([piece for strings in wordpieces.strings for piece in strings], dtype=object)[rows]
-        # Before the word a piece of its own is the word's, if it is aligned to it.
         ends = numpy.append((numpy.diff(tokens) > 0) | (numpy.diff(rows // length) != 0), True)[: len(rows)]
         for i in numpy.nonzero(keep & before_blank[tokens] & ends & numpy.isin(pieces, BLANKS))[0].tolist():
             keep[i] = pieces[i] in doc[int(tokens[i])].text
@@ -226,6 +222,10 @@ def seen_tokens(transformer: Model, doc: Doc) -> "numpy.ndarray":
     if not len(doc):
         return numpy.zeros(0, dtype=bool)
     tokenizer = transformer.tokenizer  # type: ignore[attr-defined]
+    # A character makes two wordpieces at most, itself and a blank before it. Others than these may make none at all.
+    most = 2 * len(doc.text) + tokenizer.num_special_tokens_to_add()
+    if doc.text.isascii() and doc.text.isprintable() and most <= tokenizer.model_max_length:
+        return doc.to_array("IS_SPACE") == 0
     windows = transformer.attrs["get_spans"]([doc])[0]
     encoding = huggingface_tokenize(tokenizer, [window.text for window in windows])
     wordpieces = WordpieceBatch.from_batch_encoding(encoding)
@@ -234,7 +234,8 @@ def seen_tokens(transformer: Model, doc: Doc) -> "numpy.ndarray":
     else:
         align = get_alignment(windows, wordpieces.strings, tokenizer.all_special_tokens)
     wordpieces, align = truncate_oversize_splits(wordpieces, align, tokenizer.model_max_length)
-    _, counts = token_pieces(doc, wordpieces, align.dataXd, align.lengths)
+    rows, lengths = (numpy.asarray(array, dtype="int64").reshape(-1) for array in (align.dataXd, align.lengths))
+    _, counts = token_pieces(doc, wordpieces, rows, lengths)
     return counts > 0
 
 
@@ -247,8 +248,8 @@ def _flat_ints(ops: Ops, ragged: Ragged) -> Ints:
     return numpy.asarray(ops.to_numpy(ragged.dataXd), dtype="int64").reshape(-1)
 
 
-def _window_ends(wordpieces: WordpieceBatch, aligned: Ints) -> Tuple[Ints, Ints]:
-    """For each window the row of the special token that stands for it, -1 if there is none, and that of its last piece.
+def _window_ends(wordpieces: WordpieceBatch, aligned: Ints) -> Tuple[Ints, "numpy.ndarray"]:
+    """For each window the row of the special token that stands for it, or -1, and whether its end may be cut off.
 
     The special token is the first piece, or the last if that is `<cls>`. Padding may be on either side.
     """
@@ -259,10 +260,14 @@ def _window_ends(wordpieces: WordpieceBatch, aligned: Ints) -> Tuple[Ints, Ints]
     starts = numpy.arange(n_windows) * length + mask.argmax(axis=1)
     ends = numpy.arange(1, n_windows + 1) * length - 1 - mask[:, ::-1].argmax(axis=1)
     specials = numpy.where(mask.any(axis=1) & ~is_aligned[starts], starts, -1)
+    # A whole window ends with a special piece, if the encoder has any.
+    is_cut = is_aligned[ends]
     for window, end in enumerate(ends.tolist()):
-        if wordpieces.strings[window][end % length] == "<cls>" and not is_aligned[end]:
+        piece = wordpieces.strings[window][end % length]
+        if piece == "<cls>" and not is_cut[window]:
             specials[window] = end
-    return specials, ends
+        is_cut[window] |= piece in BLANKS
+    return specials, is_cut
 
 
 def _is_phrase(piece: str) -> bool:
