@@ -89,8 +89,8 @@ class Errors:
     S041 = "No documents in {path}."
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
     S070 = (
-        "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first window must begin "
-        "with the first token and the last must end with the last; check [components.transformer.model.get_spans]."
+        "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
+        "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
 
 
@@ -104,7 +104,7 @@ class Warnings:
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
     )
     W003 = (
-        "Component '{name}' can't find entities in {n} of the {tokens} tokens of document {doc}: they were cut off "
-        "because a window has more wordpieces than the transformer takes. Use smaller windows, in "
-        "[components.transformer.model.get_spans]. Further cases are not reported."
+        "Component '{name}' can't find entities in {n} of the {tokens} tokens of document {doc}: they were cut off, as "
+        "a window has more wordpieces than the transformer takes. Use smaller windows, see get_spans in the config of "
+        "the transformer's model. Further cases are not reported."
     )

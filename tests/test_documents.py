@@ -270,6 +270,22 @@ class TestLongDocuments:
         assert max(span.end for span in doc.spans["spert"]) == 17
         assert fit(nlp, [Example(predicted, reference)], 1)[0] > 0.0
 
+    @pytest.mark.parametrize("own", [False, True], ids=["listener", "own transformer"])
+    def test_what_is_cut_is_counted_and_reported(self, encoder, caplog, own):
+        nlp = make_nlp(encoder, spans=DOC_SPANS, max_length=16)
+        if own:
+            block = nlp.config["components"]["transformer"]["model"]
+            nlp = spacy.blank("xx")
+            nlp.add_pipe("spert", config={"model": {"tok2vec": block}})
+        doc = Doc(nlp.vocab, words=["Ann", *["hello"] * 4, "Bob"])
+        with caplog.at_level(logging.INFO, logger="spacy.spert"):
+            nlp.initialize(lambda: [Example(doc, annotate(doc.copy(), [(0, 1), (5, 6)]))])
+        assert [line.split() for line in messages(caplog)[0].splitlines() if "PER" in line] == [
+            ["entity", "PER", "1", "1"]
+        ]
+        nlp(doc)
+        assert len(messages(caplog, "can't find entities in 2 of the 6 tokens")) == 1
+
     def test_the_document_that_lost_most_is_reported(self, encoder, caplog):
         nlp = initialize(make_nlp(encoder, spans=DOC_SPANS, max_length=16))
         list(nlp.pipe(["Ann met Bob", "hello " * 3 + "Bob", "hello " * 9, "Eve"]))
