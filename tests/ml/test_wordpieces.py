@@ -303,6 +303,15 @@ class TestCut:
         _, layout = get_layout(OPS, [doc], [numpy.zeros((2, 8), "float32")])
         assert not len(layout.cut)
 
+    @pytest.mark.parametrize("strings, cut", [(["<s>", "a", "\u0120"], [1]), (["<s>", "a", "</s>"], [])])
+    def test_a_window_that_ends_with_a_blank(self, strings, cut):
+        """A whole window ends with a special piece."""
+        doc = Doc(spacy.blank("xx").vocab, words=["a", "b"])
+        output = hand_made([strings], [1], numpy.zeros((1, 3, 8), "float32"))
+        output.align = Ragged(numpy.asarray([[1]], dtype="int32"), numpy.asarray([1, 0], dtype="int32"))
+        _, layout = get_layout(OPS, [doc], [output])
+        assert layout.cut.tolist() == cut
+
 
 def test_windows_that_leave_out_the_last_token(run):
     with pytest.raises(ValueError, match="windows reach over 4 of the 6 tokens of document 'a b c d e f '"):
