@@ -3,12 +3,18 @@
 Source: Eberts & Ulges, "Span-based Joint Entity and Relation Extraction with Transformer Pre-training", ECAI 2020.
 """
 
-from .drawing import displacy_relations
-from .export import Triple, to_networkx, to_triples
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
+
+if TYPE_CHECKING:
+    from .drawing import displacy_relations
+    from .export import Triple, to_networkx, to_triples
 
 install_extension()
 
+__version__ = "0.1.0"
 __all__ = [
     "Relation",
     "Triple",
@@ -20,4 +26,12 @@ __all__ = [
     "to_networkx",
     "to_triples",
 ]
-__version__ = "0.1.0"
+
+# Imported when used: spaCy imports this package whenever a pipeline is made.
+_LAZY = {"displacy_relations": "drawing", "Triple": "export", "to_networkx": "export", "to_triples": "export"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -4,7 +4,7 @@ Tokens are numbered over the whole batch ("flat" tokens), sentences lie one afte
 end) of flat token indices, end exclusive; a pair is a row (head, tail) of indices into an array of spans.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional, Sequence
 
 import numpy
@@ -16,6 +16,11 @@ Bools = NDArray[numpy.bool_]
 
 NONE = 0  # Column of the span scores that stands for "no entity".
 UNKNOWN = -1  # In place of a column: nothing is to be learned about the label of this span.
+
+
+def no_ints() -> Ints:
+    """RETURNS (Ints): An empty array."""
+    return numpy.zeros(0, dtype="int64")
 
 
 @dataclass
@@ -109,6 +114,7 @@ class Scores:
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_scores (Floats): Probability of each relation label, shape (n_pairs, n_relation_labels).
     dropped (Ints): For each sentence, how many entities were left out by entities_per_token, shape (n_sentences,).
+    cut (Ints): Flat tokens that the encoder did not see, as its windows cut them off, ascending.
     """
 
     spans: Ints
@@ -117,6 +123,7 @@ class Scores:
     pairs: Ints
     pair_scores: Floats
     dropped: Ints
+    cut: Ints = field(default_factory=no_ints)
 
 
 def all_spans(n_tokens: int, max_width: int) -> Ints:

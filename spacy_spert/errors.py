@@ -158,6 +158,10 @@ class Errors:
     )
     S068 = "The pipeline {names} returned {got} documents for {n} texts."
     S069 = "to_networkx needs networkx: pip install networkx"
+    S070 = (
+        "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
+        "first token and the last must end with the last, see get_spans in the config of the transformer's model."
+    )
 
 
 class Warnings:
@@ -168,6 +172,11 @@ class Warnings:
     W002 = (
         "Component '{name}' kept only the best {limit} of {n} predicted relations in a document of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
+    )
+    W003 = (
+        "Component '{name}' can't find entities in {n} of the {tokens} tokens of document {doc}: they were cut off, as "
+        "a window has more wordpieces than the transformer takes. Use smaller windows, see get_spans in the config of "
+        "the transformer's model. Further cases are not reported."
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

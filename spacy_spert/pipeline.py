@@ -265,6 +265,7 @@ class Spert(TrainablePipe):
         """
         docs = list(docs)
         self._report_dropped(docs, scores)
+        self._report_cut(docs, scores)
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
         span_bounds = numpy.searchsorted(scores.spans[:, 0], offsets)
         pair_bounds = numpy.searchsorted(scores.pairs.min(axis=1), span_bounds)
@@ -642,6 +643,14 @@ class Spert(TrainablePipe):
         limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
         n = limit + int(scores.dropped[sentence])
         self._warn_once("W001", limit=limit, n=n, tokens=n_tokens, doc=describe_doc(doc))
+
+    def _report_cut(self, docs: Sequence[Doc], scores: Scores) -> None:
+        if not len(scores.cut):
+            return
+        owners = numpy.searchsorted(numpy.cumsum([len(doc) for doc in docs]), scores.cut, side="right")
+        counts = numpy.bincount(owners)
+        doc = docs[int(counts.argmax())]
+        self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=describe_doc(doc))
 
     def _warn_once(self, code: str, **values: Any) -> None:
         if code not in self._reported:

@@ -14,18 +14,22 @@ from .errors import Errors
 
 
 def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Optional[Model]:
-    """Make sure that a listener has a component to listen to.
+    """Make sure that a listener has a component to listen to. A transformer of the component's own is loaded.
 
     model (Model): The component's model.
     nlp (Language): The pipeline.
     pipe (Pipe): The component.
     name (str): Its name, for messages.
-    RETURNS (Optional[Model]): The model of the transformer it listens to; None if it has an encoder of another kind.
+    RETURNS (Optional[Model]): The transformer it reads, that of another component or its own; None if its encoder is of
+        another kind.
     RAISES (ValueError): If there is nothing to listen to, or nothing of the right kind.
     """
     listeners = [node for node in model.walk() if hasattr(node, "upstream_name")]
     if not listeners:
-        return None
+        own = next((node for node in model.walk() if hasattr(node, "tokenizer")), None)
+        if own is not None:
+            own.initialize()
+        return own
     # Also the disabled ones, as frozen components are while the pipeline is initialized.
     for _, other in nlp.components:
         if listeners[0] in getattr(other, "listeners", ()):
@@ -63,7 +67,7 @@ def encoder_width(tok2vec: Model, docs: List[Doc], transformer: Optional[Model],
 
     tok2vec (Model): The component's encoder, or its listener.
     docs (List[Doc]): Some documents that are not empty.
-    transformer (Optional[Model]): The transformer that it listens to, if it does.
+    transformer (Optional[Model]): The transformer that it reads, if it does.
     name (str): Name of the component, for messages.
     RETURNS (int): The width.
     RAISES (ValueError): If there is nothing to listen to.

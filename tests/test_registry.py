@@ -9,6 +9,8 @@ import pytest
 import spacy
 from spacy.language import Language
 
+import spacy_spert
+
 # Group of entry points: the registry that spaCy resolves its names with.
 REGISTRIES = {
     "spacy_factories": "factories",
@@ -113,7 +115,10 @@ def test_the_factory_is_light(fresh, module):
     assert module not in {name.split(".")[0] for name in added}
 
 
-@pytest.mark.parametrize("module", ["transformers", "spacy_transformers", "spacy_spert.ml", "spacy_spert.cli"])
+HEAVY = ["transformers", "spacy_transformers", *(f"spacy_spert.{name}" for name in ("ml", "cli", "drawing", "export"))]
+
+
+@pytest.mark.parametrize("module", HEAVY)
 def test_the_factory_does_not_load(fresh, module):
     before, added, _ = fresh
     assert module not in before and module not in added
@@ -121,3 +126,13 @@ def test_the_factory_does_not_load(fresh, module):
 
 def test_the_package_registers_the_relations(fresh):
     assert fresh[2] is True
+
+
+@pytest.mark.parametrize("name", spacy_spert.__all__)
+def test_public_names_are_there(name):
+    assert getattr(spacy_spert, name).__module__.startswith("spacy_spert.")
+
+
+def test_other_names_are_not():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = spacy_spert.nothing

@@ -102,20 +102,24 @@ def make_examples(nlp: Language, texts: Sequence = TEXTS) -> List[Example]:
     return [make_example(nlp, *text) for text in texts]
 
 
-def make_nlp(encoder: Any, *, spans: Any = None, max_length: int = 128, **settings: Any) -> Language:
+def make_nlp(
+    encoder: Any, *, spans: Any = None, max_length: int = 128, use_fast: bool = True, **settings: Any
+) -> Language:
     """A pipeline of transformer and spert, not initialized. Language xx, as it is made much faster than en."""
     nlp = spacy.blank("xx")
-    add_transformer(nlp, encoder, spans=spans, max_length=max_length)
+    add_transformer(nlp, encoder, spans=spans, max_length=max_length, use_fast=use_fast)
     nlp.add_pipe("spert", config=settings)
     return nlp
 
 
-def add_transformer(nlp: Language, encoder: Any, *, spans: Any = None, max_length: int = 128, **kwargs: Any) -> Any:
+def add_transformer(
+    nlp: Language, encoder: Any, *, spans: Any = None, max_length: int = 128, use_fast: bool = True, **kwargs: Any
+) -> Any:
     model = {
         "@architectures": "spacy-transformers.TransformerModel.v3",
         "name": str(encoder),
         "get_spans": spans or strided(32, 24),
-        "tokenizer_config": {"use_fast": True, "model_max_length": max_length},
+        "tokenizer_config": {"use_fast": use_fast, "model_max_length": max_length},
     }
     return nlp.add_pipe("transformer", config={"model": model}, **kwargs)
 

@@ -7,14 +7,14 @@ tail are computed once and only added for each candidate.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Iterator, List, Literal, NamedTuple, Optional, Tuple, Union
 
 import numpy
 import torch
 from torch import Tensor, nn
 
-from ..candidates import Bools, Floats, Ints, Samples, Scores, Search, best_spans, both_orders, pairs_within
+from ..candidates import Bools, Floats, Ints, Samples, Scores, Search, best_spans, both_orders, no_ints, pairs_within
 
 ContextT = Literal["localized", "sentence", "cls"]
 PoolingT = Literal["max", "mean", "sum"]
@@ -36,16 +36,18 @@ class Layout:
     rows (Ints): For each wordpiece, token by token, its row in the embeddings, shape (n_pieces,).
     offsets (Ints): Token t owns the wordpieces offsets[t] to offsets[t + 1], shape (n_tokens + 1,).
     sentences (Ints): Sentence s holds the tokens sentences[s] to sentences[s + 1], shape (n_sentences + 1,).
-    cls_rows (Optional[Ints]): Rows of the special tokens that stand for a sentence, shape (n_cls,). None if the encoder
-        has none; a sentence is then represented by the maximum over its wordpieces.
-    cls_sentences (Optional[Ints]): The sentence of each of cls_rows, ascending, shape (n_cls,).
+    cls_rows (Ints): Rows of the special tokens that stand for a sentence, shape (n_cls,). A sentence that has none is
+        represented by the maximum over its wordpieces.
+    cls_sentences (Ints): The sentence of each of cls_rows, ascending, shape (n_cls,).
+    cut (Ints): Tokens without wordpieces because the encoder's windows cut them off, ascending.
     """
 
     rows: Ints
     offsets: Ints
     sentences: Ints
-    cls_rows: Optional[Ints] = None
-    cls_sentences: Optional[Ints] = None
+    cls_rows: Ints = field(default_factory=no_ints)
+    cls_sentences: Ints = field(default_factory=no_ints)
+    cut: Ints = field(default_factory=no_ints)
 
     def sentence_of(self, tokens: Ints) -> Ints:
         """The sentence of each token.
@@ -160,18 +162,17 @@ class SpertHead(nn.Module):
         maxima = MaxTable(pieces)
         sentences = sentences - sentences[0]
         offsets = offsets - offsets[0]
-        if layout.cls_rows is None or layout.cls_sentences is None:
-            contexts = maxima.query(offsets[sentences[:-1]], offsets[sentences[1:]])
-        else:
-            low, high = numpy.searchsorted(layout.cls_sentences, [first, last])
-            owners = layout.cls_sentences[low:high] - first
-            counts = numpy.bincount(owners, minlength=last - first)
-            contexts = _select(embeddings, layout.cls_rows[low:high])
-            if (counts != 1).any():
-                # A sentence that lies in several windows is represented by the mean of theirs.
-                weights = torch.from_numpy(1.0 / counts[owners].astype("float32")).to(contexts)
-                empty = contexts.new_zeros(last - first, self.width)
-                contexts = empty.index_add(0, _to_tensor(owners, contexts.device), contexts * weights[:, None])
+        low, high = numpy.searchsorted(layout.cls_sentences, [first, last])
+        owners = layout.cls_sentences[low:high] - first
+        counts = numpy.bincount(owners, minlength=last - first)
+        contexts = _select(embeddings, layout.cls_rows[low:high])
+        if (counts != 1).any():
+            # A sentence that lies in several windows is represented by the mean of theirs.
+            weights = torch.from_numpy(1.0 / counts[owners].astype("float32")).to(contexts)
+            starts = numpy.where(counts, 0, offsets[sentences[:-1]])
+            ends = numpy.where(counts, 0, offsets[sentences[1:]])
+            own_maxima = maxima.query(starts, ends)
+            contexts = own_maxima.index_add(0, _to_tensor(owners, contexts.device), contexts * weights[:, None])
         return Encoded(pieces, maxima, contexts, offsets, sentences)
 
     def score_samples(self, encoded: Encoded, samples: Samples) -> Tuple[Tensor, Tensor]:
@@ -224,6 +225,9 @@ class SpertHead(nn.Module):
             pairs = numpy.zeros((0, 2), dtype="int64")
             if search.relations and self.relation_classifier is not None:
                 pairs = pairs_within(spans, _sentence_of(encoded, spans), search.max_distance)
+                # Given spans may have no wordpiece.
+                covered = encoded.offsets[spans[:, 0]] < encoded.offsets[spans[:, 1]]
+                pairs = pairs[covered[pairs].all(axis=1)]
             pair_scores = self.score_pairs(encoded, spans, pairs)
             found.append((spans + offset, labels, scores, both_orders(pairs) + n_spans, pair_scores, dropped))
             n_spans += len(spans)

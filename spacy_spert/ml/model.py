@@ -122,6 +122,8 @@ def forward(model: Model[InputT, OutputT], X: InputT, is_train: bool) -> Tuple[O
     if isinstance(candidates, Samples):
         candidates = candidates.select(layout.covered(candidates.spans))
     scores, backprop_head = head((states, layout, candidates), is_train)
+    if isinstance(scores, Scores):
+        scores.cut = layout.cut
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> List[Doc]:
         d_states = backprop_head(d_scores)

@@ -2,16 +2,24 @@
 
 The encoder is a transformer, whose wordpieces and special tokens are read, or any layer with one vector for each token.
 
-Rules. A token's wordpieces are all rows aligned to it: with overlapping windows those of every window the token stands
-in. A sentence's context is the special token of its window, or the mean over the windows that hold any of its tokens.
-Tokens without wordpieces (blanks, what a window cut off) have no rows.
+Rules, the same for every window:
+
+- A wordpiece belongs to the tokens whose characters it stands for. The blank before a word, which some tokenizers put
+  into its first piece, belongs to no token, and tokens of white space have no wordpieces.
+- A token has the wordpieces of all windows that it stands in. So a span that crosses from one window into the next has
+  the pieces of both, and so has what lies between two spans of different windows.
+- A sentence is represented by the special token of its window, or the mean of those of the windows that hold any of
+  its tokens; by the maximum over its wordpieces where there is none.
+- A token without wordpieces adds nothing. A span that has none is no candidate; gold annotation lost in this way is
+  counted at initialization, and what a window cut off is reported at prediction.
 """
 
-from typing import Any, List, Optional, Sequence, Tuple
+import unicodedata
+from typing import Any, List, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc
-from spacy_transformers.align import get_alignment_via_offset_mapping
+from spacy_transformers.align import get_alignment, get_alignment_via_offset_mapping
 from spacy_transformers.data_classes import TransformerData, WordpieceBatch
 from spacy_transformers.layers import TransformerListener, split_trf_batch
 from spacy_transformers.layers.transformer_model import huggingface_tokenize
@@ -22,10 +30,13 @@ from thinc.types import Floats2d, Ragged
 from transformers.file_utils import ModelOutput
 
 from ..alignment import sentence_bounds
-from ..candidates import Ints
+from ..candidates import Ints, no_ints
 from ..errors import Errors
 from ..relations import describe_doc
 from .head import Layout
+
+# How SentencePiece and byte-level BPE write a blank.
+BLANKS = ("\u2581", "\u0120")
 
 
 def build_wordpiece_listener(upstream: str = "*", grad_factor: float = 1.0) -> Model[List[Doc], List[TransformerData]]:
@@ -60,35 +71,37 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
     outputs (Sequence[Union[TransformerData, Floats2d]]): The encoder's output for each document.
     RETURNS (Tuple[List[Floats2d], Layout]): The embeddings of the non-empty documents, each (n_rows, width), and the
         indices into their concatenation.
-    RAISES (ValueError): If an output is neither transformer data nor an array.
+    RAISES (ValueError): If an output is neither transformer data nor an array, or is for other tokens.
     """
     sentences = sentence_bounds(docs)
     states: List[Floats2d] = []
     rows: List[Ints] = []
     counts: List[Ints] = []
-    cls_rows: List[Ints] = []
-    cls_sentences: List[Ints] = []
-    has_cls = True
+    cls_rows, cls_sentences, cut = [no_ints()], [no_ints()], [no_ints()]
     n_rows = n_tokens = 0
     for doc, output in zip(docs, outputs):
         if not len(doc):
             continue
         if isinstance(output, TransformerData):
+            lengths = numpy.asarray(ops.to_numpy(output.align.lengths), dtype="int64")
+            if len(lengths) != len(doc):
+                raise ValueError(Errors.S070.format(doc=describe_doc(doc), n=len(doc), got=len(lengths)))
             state = output.model_output["last_hidden_state"]
-            doc_rows = _flat_ints(ops, output.align)
-            doc_counts = numpy.asarray(ops.to_numpy(output.align.lengths), dtype="int64")
-            specials = _special_rows(output, doc_rows)
-            if specials is None:
-                has_cls = False
-            elif has_cls:
-                low, high = numpy.searchsorted(sentences, [n_tokens, n_tokens + len(doc)])
-                bounds = sentences[low : high + 1] - n_tokens
-                owners, windows = _windows_of(doc_rows, doc_counts, bounds, state.shape[1], len(specials))
-                cls_rows.append(specials[windows] + n_rows)
-                cls_sentences.append(owners + low)
+            aligned = _flat_ints(ops, output.align)
+            doc_rows, doc_counts = token_pieces(doc, output.wordpieces, aligned, lengths)
+            specials, is_cut = _window_ends(output.wordpieces, aligned)
+            low, high = numpy.searchsorted(sentences, [n_tokens, n_tokens + len(doc)])
+            bounds = sentences[low : high + 1] - n_tokens
+            owners, windows = _windows_of(doc_rows, doc_counts, bounds, state.shape[1], len(state))
+            has_special = specials[windows] >= 0
+            cls_rows.append(specials[windows][has_special] + n_rows)
+            cls_sentences.append(owners[has_special] + low)
+            if is_cut.any():
+                missing = numpy.nonzero(doc_counts == 0)[0].tolist()
+                cut.append(numpy.asarray([i for i in missing if _is_visible(doc[i].text)], dtype="int64") + n_tokens)
             state = state.reshape(-1, state.shape[-1])
         elif getattr(output, "ndim", None) == 2:
-            state, has_cls = output, False
+            state = output
             doc_rows = numpy.arange(len(doc))
             doc_counts = numpy.ones(len(doc), dtype="int64")
         else:
@@ -102,11 +115,40 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         rows=numpy.concatenate(rows),
         offsets=numpy.concatenate([[0], numpy.cumsum(numpy.concatenate(counts))]),
         sentences=sentences,
+        cls_rows=numpy.concatenate(cls_rows),
+        cls_sentences=numpy.concatenate(cls_sentences),
+        cut=numpy.concatenate(cut),
     )
-    if has_cls:
-        layout.cls_rows = numpy.concatenate(cls_rows)
-        layout.cls_sentences = numpy.concatenate(cls_sentences)
     return states, layout
+
+
+def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Ints) -> Tuple[Ints, Ints]:
+    """The wordpieces that stand for the characters of each token.
+
+    The alignment of spacy-transformers counts the blank after a token as part of it. Where tokenizers put that blank
+    into the next piece, the piece is aligned to both tokens, and a blank that is a piece of its own to the one before.
+
+    doc (Doc): The document.
+    wordpieces (WordpieceBatch): Its wordpieces, shape (n_windows, length).
+    rows (Ints): The alignment: indices of wordpieces, window * length + column, token by token.
+    counts (Ints): How many of them each token has, shape (len(doc),).
+    RETURNS (Tuple[Ints, Ints]): The same without these pieces.
+    """
+    is_space, before_blank = doc.to_array(["IS_SPACE", "SPACY"]).astype(bool).T
+    tokens = numpy.repeat(numpy.arange(len(doc)), counts)
+    keep = ~is_space[tokens]
+    last_token = numpy.zeros(rows.max(initial=-1) + 1, dtype="int64")
+    last_token[rows] = tokens
+    # A word may be in two tokens ("can" "n't"), but no blank is inside it.
+    length = wordpieces.input_ids.shape[1]
+    for i in numpy.nonzero(keep & before_blank[tokens] & (last_token[rows] > tokens))[0].tolist():
+        keep[i] = _is_phrase(wordpieces.strings[rows[i] // length][rows[i] % length])
+    if any(blank in strings for strings in wordpieces.strings for blank in BLANKS):
+        pieces = numpy.asarray([piece for strings in wordpieces.strings for piece in strings], dtype=object)[rows]
+        ends = numpy.append((numpy.diff(tokens) > 0) | (numpy.diff(rows // length) != 0), True)[: len(rows)]
+        for i in numpy.nonzero(keep & before_blank[tokens] & ends & numpy.isin(pieces, BLANKS))[0].tolist():
+            keep[i] = pieces[i] in doc[int(tokens[i])].text
+    return rows[keep], numpy.bincount(tokens[keep], minlength=len(doc))
 
 
 def get_gradients(
@@ -171,24 +213,30 @@ def predict_in_batches(tok2vec: Model, docs: List[Doc], max_tokens: int = 4096) 
 
 
 def seen_tokens(transformer: Model, doc: Doc) -> "numpy.ndarray":
-    """Which tokens a transformer sees: not those that its windows cut off for having too many wordpieces.
+    """Which tokens a transformer sees: not white space, nor what its windows cut off for having too many wordpieces.
 
     transformer (Model): The model of a transformer component.
     doc (Doc): The document, with sentence marks if the transformer's windows are sentences.
     RETURNS (Bools): Shape (len(doc),).
     """
+    if not len(doc):
+        return numpy.zeros(0, dtype=bool)
     tokenizer = transformer.tokenizer  # type: ignore[attr-defined]
-    max_length = tokenizer.model_max_length
-    # A wordpiece stands for a byte at least, so that short windows need not be looked at.
-    n_special = tokenizer.num_special_tokens_to_add()
-    windows = transformer.attrs["get_spans"]([doc])[0] if len(doc.text.encode("utf8")) + n_special > max_length else []
-    if not windows or not tokenizer.is_fast:
-        return numpy.ones(len(doc), dtype=bool)
+    # A character makes two wordpieces at most, itself and a blank before it. Others than these may make none at all.
+    most = 2 * len(doc.text) + tokenizer.num_special_tokens_to_add()
+    if doc.text.isascii() and doc.text.isprintable() and most <= tokenizer.model_max_length:
+        return doc.to_array("IS_SPACE") == 0
+    windows = transformer.attrs["get_spans"]([doc])[0]
     encoding = huggingface_tokenize(tokenizer, [window.text for window in windows])
     wordpieces = WordpieceBatch.from_batch_encoding(encoding)
-    align = get_alignment_via_offset_mapping(windows, encoding["offset_mapping"])
-    _, align = truncate_oversize_splits(wordpieces, align, max_length)
-    return numpy.asarray(align.lengths) > 0
+    if "offset_mapping" in encoding:
+        align = get_alignment_via_offset_mapping(windows, encoding["offset_mapping"])
+    else:
+        align = get_alignment(windows, wordpieces.strings, tokenizer.all_special_tokens)
+    wordpieces, align = truncate_oversize_splits(wordpieces, align, tokenizer.model_max_length)
+    rows, lengths = (numpy.asarray(array, dtype="int64").reshape(-1) for array in (align.dataXd, align.lengths))
+    _, counts = token_pieces(doc, wordpieces, rows, lengths)
+    return counts > 0
 
 
 def is_listener(layer: Model) -> bool:
@@ -200,16 +248,36 @@ def _flat_ints(ops: Ops, ragged: Ragged) -> Ints:
     return numpy.asarray(ops.to_numpy(ragged.dataXd), dtype="int64").reshape(-1)
 
 
-def _special_rows(output: TransformerData, token_rows: Ints) -> Optional[Ints]:
-    """The row of the special token that stands for each window: the first piece, or else the last if it is `<cls>`."""
-    n_windows, length = output.model_output["last_hidden_state"].shape[:2]
-    starts = numpy.arange(n_windows) * length
-    if not numpy.isin(starts, token_rows).any():
-        return starts
-    ends = starts + numpy.asarray(output.wordpieces.lengths) - 1
-    if all(strings[n - 1] == "<cls>" for strings, n in zip(output.wordpieces.strings, output.wordpieces.lengths)):
-        return ends
-    return None
+def _window_ends(wordpieces: WordpieceBatch, aligned: Ints) -> Tuple[Ints, "numpy.ndarray"]:
+    """For each window the row of the special token that stands for it, or -1, and whether its end may be cut off.
+
+    The special token is the first piece, or the last if that is `<cls>`. Padding may be on either side.
+    """
+    mask = numpy.asarray(wordpieces.attention_mask) > 0
+    n_windows, length = mask.shape
+    is_aligned = numpy.zeros(mask.size, dtype=bool)
+    is_aligned[aligned] = True
+    starts = numpy.arange(n_windows) * length + mask.argmax(axis=1)
+    ends = numpy.arange(1, n_windows + 1) * length - 1 - mask[:, ::-1].argmax(axis=1)
+    specials = numpy.where(mask.any(axis=1) & ~is_aligned[starts], starts, -1)
+    # A whole window ends with a special piece, if the encoder has any.
+    is_cut = is_aligned[ends]
+    for window, end in enumerate(ends.tolist()):
+        piece = wordpieces.strings[window][end % length]
+        if piece == "<cls>" and not is_cut[window]:
+            specials[window] = end
+        is_cut[window] |= piece in BLANKS
+    return specials, is_cut
+
+
+def _is_phrase(piece: str) -> bool:
+    """Whether a piece holds several words, such as an added token may."""
+    return any(blank in piece.lstrip("".join(BLANKS)) for blank in (" ", *BLANKS))
+
+
+def _is_visible(text: str) -> bool:
+    """Whether a tokenizer should make a piece of it: not of control, zero-width and combining characters and blanks."""
+    return any(unicodedata.category(char)[0] not in "CMZ" for char in text)
 
 
 def _windows_of(rows: Ints, counts: Ints, bounds: Ints, length: int, n_windows: int) -> Tuple[Ints, Ints]:

@@ -522,7 +522,12 @@ def test_killed(tmp_path, model, n_process, sent):
     output = tmp_path / "out.jsonl"
     options = ["--from", "txt", "--batch-size", "2", "--n-process", str(n_process)]
     with subprocess.Popen(
-        command(model, "-", output, *options), stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command(model, "-", output, *options),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # Shells let what they run in the background ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdin
         # The run waits for more when it is killed.

@@ -45,8 +45,8 @@ def make_layout(sentences=SENTENCES, specials="one", seed=0):
         rows=rows[:n_pieces],
         offsets=numpy.concatenate([[0], numpy.cumsum(counts)]),
         sentences=numpy.cumsum([0, *(len(sentence) for sentence in sentences)]),
-        cls_rows=None if specials is None else rows[n_pieces : n_pieces + len(owners)],
-        cls_sentences=None if specials is None else owners,
+        cls_rows=rows[n_pieces : n_pieces + len(owners)],
+        cls_sentences=owners,
     )
     return torch.from_numpy(rng.normal(size=(len(rows), WIDTH))), layout
 
@@ -81,7 +81,7 @@ def plain_pool(pieces, pooling):
 
 
 def plain_context(embeddings, layout, sentence):
-    if layout.cls_rows is None:
+    if sentence not in layout.cls_sentences:
         return plain_pool(plain_pieces(embeddings, layout, *layout.sentences[sentence : sentence + 2]), "max")
     return plain_pool(embeddings[torch.from_numpy(layout.cls_rows[layout.cls_sentences == sentence])], "mean")
 
@@ -530,7 +530,7 @@ GIVEN = numpy.asarray([[0, 1], [0, 5], [1, 2], [3, 5], [5, 6], [8, 14], [8, 9], 
 @CONTEXTS
 @POOLINGS
 def test_given_spans_are_paired_whatever_they_look_like(context, pooling):
-    """Among them a span without wordpieces, one twice, and two that are wider than any width embedding."""
+    """But not one without wordpieces. Among them a span twice, and two that are wider than any width embedding."""
     head = make_head(context=context, pooling=pooling)
     embeddings, layout = make_layout(specials="some")
     scores = search(head, embeddings, layout, spans=GIVEN)
@@ -538,7 +538,8 @@ def test_given_spans_are_paired_whatever_they_look_like(context, pooling):
     assert scores.span_labels.tolist() == [0] * len(GIVEN)
     assert scores.span_scores.tolist() == [1.0] * len(GIVEN)
     assert scores.dropped.tolist() == [0] * len(SENTENCES)
-    first = [(i, j) for i in range(4) for j in range(i + 1, 4)]
+    assert layout.covered(GIVEN).nonzero()[0].tolist() == [0, 1, 3, 4, 5, 6, 7, 8, 9]
+    first = [(0, 1), (0, 3), (1, 3)]
     fourth = [(i, j) for i in range(5, 9) for j in range(i + 1, 9) if (i, j) != (6, 7)]
     assert scores.pairs.tolist() == both_orders(numpy.asarray(first + fourth)).tolist()
     with torch.no_grad():

@@ -20,6 +20,7 @@ from spacy_spert.ml.wordpieces import (
     is_listener,
     predict_in_batches,
     seen_tokens,
+    token_pieces,
 )
 
 OPS = NumpyOps()
@@ -220,14 +221,110 @@ class TestGaps:
         assert seen_tokens(transformer.model, docs[0]).tolist() == seen
 
 
+class TestBlanks:
+    """What tokenizers that put the blank before a word into its first piece align to the word before it."""
+
+    def pieces(self, words, spaces, strings, token_rows):
+        doc = Doc(spacy.blank("xx").vocab, words=words, spaces=spaces)
+        wordpieces = WordpieceBatch(strings, numpy.zeros((len(strings), len(strings[0]))), None, None, None)
+        rows = numpy.asarray([row for rows in token_rows for row in rows], dtype="int64")
+        rows, counts = token_pieces(doc, wordpieces, rows, numpy.asarray([len(rows) for rows in token_rows]))
+        return [part.tolist() for part in numpy.split(rows, numpy.cumsum(counts)[:-1])]
+
+    def test_piece_of_the_next_word(self):
+        strings = [["<s>", "\u2581a", "b", "\u2581c", "</s>"]]
+        assert self.pieces(["ab", "c"], [True, False], strings, [[1, 2, 3], [3]]) == [[1, 2], [3]]
+
+    def test_piece_of_the_next_word_across_white_space(self):
+        strings = [["\u0120a", "\u0120c"]]
+        assert self.pieces(["a", " ", "\n", "c"], [True] + [False] * 3, strings, [[0, 1], [1], [1], [1]]) == [
+            [0],
+            [],
+            [],
+            [1],
+        ]
+
+    def test_piece_of_two_tokens(self):
+        strings = [["can't", "do"]]
+        assert self.pieces(["ca", "n't", "do"], [False, True, False], strings, [[0], [0], [1]]) == [[0], [0], [1]]
+
+    def test_piece_of_two_tokens_after_a_blank(self):
+        strings = [["\u2581I", "\u2581can't"]]
+        assert self.pieces(["I", "ca", "n't"], [True, False, False], strings, [[0, 1], [1], [1]]) == [[0], [1], [1]]
+
+    @pytest.mark.parametrize("phrase", ["New York", "New\u2581York", "\u0120New\u0120York"])
+    def test_piece_of_several_words(self, phrase):
+        """As an added token may be."""
+        assert self.pieces(["New", "York"], [True, False], [[phrase]], [[0], [0]]) == [[0], [0]]
+
+    def test_windows_are_apart(self):
+        """The second window begins with the word whose piece follows in the first."""
+        strings = [["\u2581a", "\u2581b"], ["\u2581b", "\u2581c"]]
+        assert self.pieces(["a", "b", "c"], [True, True, False], strings, [[0, 1], [1, 2, 3], [3]]) == [
+            [0],
+            [1, 2],
+            [3],
+        ]
+
+    @pytest.mark.parametrize("blank", ["\u2581", "\u0120"])
+    def test_blank_that_is_a_piece_of_its_own(self, blank):
+        strings = [["a", blank, "\u4e16"]]
+        assert self.pieces(["a", "\u4e16"], [True, False], strings, [[0, 1], [2]]) == [[0], [2]]
+
+    @pytest.mark.parametrize("blank", ["\u2581", "\u0120"])
+    def test_blank_with_the_offsets_of_the_word(self, blank):
+        strings = [["a", blank, "\u4e16"]]
+        assert self.pieces(["a", "\u4e16"], [True, True], strings, [[0], [1, 2]]) == [[0], [1, 2]]
+
+    @pytest.mark.parametrize("letter", ["\u2581", "\u0120"])
+    def test_letter_that_looks_like_a_blank(self, letter):
+        """In WordPiece it is one."""
+        strings = [["x", letter, letter]]
+        assert self.pieces(["x" + letter, letter], [True, True], strings, [[0, 1], [2]]) == [[0, 1], [2]]
+
+
+class TestCut:
+    def test_tokens_that_the_window_cut_off(self, run):
+        _, _, _, layout = run([["a"], ["abc", "de", "\n", "fgh", "i", "\n", "\u200b"]], strided(32, 24), max_length=8)
+        assert [len(rows) for rows in rows_by_token(layout)] == [1, 3, 2, 0, 2, 0, 0, 0]
+        assert layout.cut.tolist() == [5]
+
+    def test_a_token_that_another_window_holds(self, run):
+        _, _, _, layout = run([["abcdef", "gh"]], strided(2, 1), max_length=8)
+        assert not len(layout.cut)
+
+    def test_white_space_and_what_the_tokenizer_drops_is_not_cut(self, run):
+        _, _, _, layout = run([["a", "\n", "\u200b", "\u0007", "b"]], strided(32, 24))
+        assert [len(rows) for rows in rows_by_token(layout)] == [1, 0, 0, 0, 1]
+        assert not len(layout.cut)
+
+    def test_token_vectors(self):
+        doc = Doc(spacy.blank("xx").vocab, words=["a", "\n"])
+        _, layout = get_layout(OPS, [doc], [numpy.zeros((2, 8), "float32")])
+        assert not len(layout.cut)
+
+    @pytest.mark.parametrize("strings, cut", [(["<s>", "a", "\u0120"], [1]), (["<s>", "a", "</s>"], [])])
+    def test_a_window_that_ends_with_a_blank(self, strings, cut):
+        """A whole window ends with a special piece."""
+        doc = Doc(spacy.blank("xx").vocab, words=["a", "b"])
+        output = hand_made([strings], [1], numpy.zeros((1, 3, 8), "float32"))
+        output.align = Ragged(numpy.asarray([[1]], dtype="int32"), numpy.asarray([1, 0], dtype="int32"))
+        _, layout = get_layout(OPS, [doc], [output])
+        assert layout.cut.tolist() == cut
+
+
+def test_windows_that_leave_out_the_last_token(run):
+    with pytest.raises(ValueError, match="windows reach over 4 of the 6 tokens of document 'a b c d e f '"):
+        run([list("abcdef")], strided(4, 6))
+
+
 def hand_made(strings, token_rows, states):
     """What a transformer of another family might give."""
     lengths = numpy.asarray([1] * len(token_rows), dtype="int32")
-    empty = numpy.zeros((len(strings), len(strings[0])), dtype="int32")
     wordpieces = WordpieceBatch(
         strings=strings,
-        input_ids=empty,
-        attention_mask=empty,
+        input_ids=numpy.zeros((len(strings), len(strings[0])), dtype="int32"),
+        attention_mask=numpy.asarray([[piece != "<pad>" for piece in row] for row in strings], dtype="float32"),
         lengths=[len([piece for piece in row if piece != "<pad>"]) for row in strings],
         token_type_ids=None,
     )
@@ -246,13 +343,33 @@ class TestOtherFamilies:
         _, layout = self.layout(["a", "b", "<sep>", "<cls>"], [0, 1])
         assert layout.cls_rows.tolist() == [3]
 
+    def test_special_token_behind_padding(self):
+        _, layout = self.layout(["<pad>", "<s>", "a", "b"], [2, 3])
+        assert layout.cls_rows.tolist() == [1]
+
+    def test_special_token_at_the_end_behind_padding(self):
+        _, layout = self.layout(["<pad>", "a", "b", "<cls>"], [1, 2])
+        assert layout.cls_rows.tolist() == [3]
+
+    def test_special_token_in_the_text(self):
+        """A tokenizer takes it for one, but it stands for a token."""
+        _, layout = self.layout(["</s>", "a", "<cls>", "<pad>"], [1, 2])
+        assert layout.cls_rows.tolist() == [0]
+
+    def test_documents_with_and_without_special_token_in_one_batch(self):
+        doc = Doc(spacy.blank("xx").vocab, words=["a", "b"])
+        strings = [["a", "b", "<sep>", "<cls>"], ["a", "b", "<sep>", "<pad>"]]
+        states, layout = get_layout(OPS, [doc, doc], [hand_made([row], [0, 1], self.STATES) for row in strings])
+        contexts = encode(states, layout).contexts.detach().numpy()
+        numpy.testing.assert_array_equal(contexts, [self.STATES[0, 3], self.STATES[0, :2].max(axis=0)])
+
     def test_special_token_before_the_padding(self):
         _, layout = self.layout(["a", "b", "<cls>", "<pad>"], [0, 1])
         assert layout.cls_rows.tolist() == [2]
 
     def test_no_special_token_means_the_maximum_over_the_pieces(self):
         states, layout = self.layout(["a", "b", "</s>", "<pad>"], [0, 1])
-        assert layout.cls_rows is None
+        assert not len(layout.cls_rows)
         contexts = encode(states, layout).contexts.detach().numpy()
         numpy.testing.assert_array_equal(contexts[0], self.STATES[0, :2].max(axis=0))
 
@@ -261,7 +378,7 @@ class TestOtherFamilies:
         docs = [Doc(vocab, words=["a", "b"]), Doc(vocab), Doc(vocab, words=["c"])]
         arrays = [self.STATES[0, :2], self.STATES[0, :0], self.STATES[0, 2:3]]
         states, layout = get_layout(OPS, docs, arrays)
-        assert layout.cls_rows is None
+        assert not len(layout.cls_rows)
         assert rows_by_token(layout) == [[0], [1], [2]]
         contexts = encode(states, layout).contexts.detach().numpy()
         numpy.testing.assert_array_equal(contexts, [arrays[0].max(axis=0), arrays[2][0]])
