@@ -19,8 +19,8 @@ from ..candidates import Bools, Floats, Ints, Samples, Scores, Search, best_span
 ContextT = Literal["localized", "sentence", "cls"]
 PoolingT = Literal["max", "mean", "sum"]
 
-# Sentences are predicted in chunks of at most this many tokens, longer ones in parts of as many; pairs in chunks of about
-# this many numbers.
+# Sentences are predicted in chunks of at most this many tokens, longer ones in parts of as many; pairs in chunks of
+# about this many numbers.
 CHUNK_TOKENS = 1024
 CHUNK_NUMBERS = 2**20
 
