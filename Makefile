@@ -1,16 +1,19 @@
 # make demo   set up, train on assets/, evaluate, draw
 # make test   set up, run the tests
 # make lint   style and types
+# make bench  time and memory beside the encoder; what to measure and how: ARGS="inference --threads 2"
 
 PYTHON ?= python3
 VENV ?= .venv
 # Settings for the demo, e.g. VARS="--vars.max_steps 50"
 VARS ?=
+# Arguments of the benchmarks, see `python -m benchmarks --help`
+ARGS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
@@ -22,6 +25,10 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python scripts/fetch_encoder.py encoder
+	$(BIN)/python -m benchmarks $(ARGS)
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -1,36 +1,83 @@
-"""What the installed package adds to `spacy.blank("en")`: spaCy imports every factory's module at each start.
+"""What it takes to start: each figure is that of new processes, which take turns.
 
-Each run is a new process that makes a blank pipeline with this package's entry points hidden, and then imports the
-factory's module: the work that the package adds. (The difference of two whole starts drowns in their spread.)
-
-    python benchmarks/start_up.py
+spaCy imports the module of every installed factory whenever it makes a pipeline. What this package adds to that is
+measured by making a blank pipeline with the package's entry points hidden, and then importing its module. (The
+difference of two whole starts drowns in their spread.)
 """
 
-import statistics
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, List
 
-from wasabi import msg
+from .measure import Spread
+from .pipelines import Setup, trained_nlp
+from .report import Result, bars
 
-RUNS = 7
-CODE = """
-import importlib.metadata as metadata, sys, time
+TITLE = "Start-up: milliseconds"
+TIMED = """
+import time
+{before}
+start = time.perf_counter()
+{timed}
+print(time.perf_counter() - start)
+"""
+HIDE = """
+import importlib.metadata as metadata
 import catalogue, spacy
 points = [point for dist in metadata.distributions() for point in dist.entry_points]
 catalogue.AVAILABLE_ENTRY_POINTS = metadata.EntryPoints(p for p in points if not p.value.startswith("spacy_spert"))
 spacy.blank("en")
+import sys
 if "spacy_spert" in sys.modules:
     sys.exit("The entry points are not hidden.")
-start = time.perf_counter()
-import spacy_spert.pipeline
-print(time.perf_counter() - start)
 """
 
 
-def milliseconds() -> float:
-    return 1000 * float(subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True).stdout)
+def measure(setup: Setup) -> Result:
+    """Measure starts from new processes.
+
+    setup (Setup): The setup.
+    RETURNS (Result): The result.
+    """
+    with TemporaryDirectory() as folder:
+        trained_nlp(setup, setup.encoder).to_disk(folder)
+        codes = _codes(Path(folder))
+        values: Dict[str, List[float]] = {name: [] for name in codes}
+        for _ in range(1 if setup.quick else setup.repeats + 1):
+            for name, code in codes.items():
+                values[name].append(_milliseconds(code))
+    if not setup.quick:
+        # The first round fills the caches of the file system.
+        values = {name: runs[1:] for name, runs in values.items()}
+    return Result({TITLE: [{"what": name, "ms": Spread(runs)} for name, runs in values.items()]})
 
 
-if __name__ == "__main__":
-    runs = [milliseconds() for _ in range(RUNS)]
-    msg.text(f"{RUNS} runs: median {statistics.median(runs):.0f} ms, from {min(runs):.0f} to {max(runs):.0f} ms")
+def _codes(pipeline: Path) -> Dict[str, str]:
+    load = f"spacy.load({str(pipeline)!r}"
+    return {
+        "import spacy": _code("", "import spacy"),
+        "import spacy_spert": _code("", "import spacy_spert"),
+        'spacy.blank("en")': _code("import spacy", 'spacy.blank("en")'),
+        "of that this package": _code(HIDE, "import spacy_spert.pipeline"),
+        "spacy.load, transformer alone": _code("import spacy", f'{load}, exclude=["spert"])'),
+        "spacy.load, transformer and spert": _code("import spacy", f"{load})"),
+    }
+
+
+def _code(before: str, timed: str) -> str:
+    return TIMED.format(before=before, timed=timed)
+
+
+def _milliseconds(code: str) -> float:
+    return 1000 * float(subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE).stdout)
+
+
+def draw(result: Result, figure: Any) -> None:
+    """Draw the times."""
+    rows = result.tables[TITLE]
+    axes = figure.subplots()
+    bars(axes, [row["what"].replace(" ", "\n", 1) for row in rows], [row["ms"] for row in rows])
+    axes.set(ylabel="ms")
+    axes.tick_params(axis="x", labelsize="small")

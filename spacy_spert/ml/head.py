@@ -19,7 +19,8 @@ from ..candidates import Bools, Floats, Ints, Samples, Scores, Search, best_span
 ContextT = Literal["localized", "sentence", "cls"]
 PoolingT = Literal["max", "mean", "sum"]
 
-# Sentences are predicted in chunks of about this many tokens, pairs in chunks of about this many numbers.
+# Sentences are predicted in chunks of at most this many tokens, longer ones in parts of as many; pairs in chunks of
+# about this many numbers.
 CHUNK_TOKENS = 1024
 CHUNK_NUMBERS = 2**20
 
@@ -81,6 +82,17 @@ class Encoded(NamedTuple):
     contexts: Tensor
     offsets: Ints
     sentences: Ints
+
+    def part(self, start: int, end: int) -> "Encoded":
+        """A stretch of the only sentence.
+
+        start (int): Its first token.
+        end (int): The token after its last.
+        RETURNS (Encoded): The stretch as if it was the sentence, with the context of the whole.
+        """
+        offsets = self.offsets[start : end + 1]
+        pieces = self.pieces[offsets[0] : offsets[-1]]
+        return Encoded(pieces, MaxTable(pieces), self.contexts, offsets - offsets[0], numpy.asarray([0, end - start]))
 
 
 class SpertHead(nn.Module):
@@ -241,22 +253,33 @@ class SpertHead(nn.Module):
         RETURNS (Tuple[Ints, Ints, Floats, Ints]): Spans sorted by start, then end, their labels, the probabilities of
             these labels, and the number of entities left out in each sentence.
         """
-        logits, valid = self.score_all_spans(encoded)
-        # Few spans are entities, so that only theirs are worth a softmax.
-        is_entity = logits[1:].amax(dim=0) > logits[0]
-        starts, widths = (valid & is_entity.cpu().numpy()).T.nonzero()
-        spans = numpy.stack([starts, starts + widths + 1], axis=1)
-        chosen = _select(logits.flatten(1), widths * logits.shape[2] + starts, dim=1)
-        found_labels = chosen.argmax(dim=0).cpu().numpy()
-        found_scores = chosen.softmax(dim=0).amax(dim=0).cpu().numpy()
+        found = []
+        n_tokens = len(encoded.offsets) - 1
+        for start in range(0, n_tokens, CHUNK_TOKENS):
+            end = min(start + CHUNK_TOKENS + self.max_span_width - 1, n_tokens)
+            part = encoded.part(start, end) if _is_long(encoded) else encoded
+            spans, labels, scores = self._classify(part, CHUNK_TOKENS)
+            found.append((spans + start, labels, scores))
+        spans, labels, scores = (numpy.concatenate(arrays) for arrays in zip(*found))
         owners = _sentence_of(encoded, spans)
         lengths = numpy.diff(encoded.sentences)
         dropped = numpy.zeros(len(lengths), dtype="int64")
         if entities_per_token:
-            best = best_spans(found_scores, owners, numpy.ceil(lengths * entities_per_token).astype("int64"))
+            best = best_spans(scores, owners, numpy.ceil(lengths * entities_per_token).astype("int64"))
             dropped = numpy.bincount(owners[~best], minlength=len(lengths))
-            spans, found_labels, found_scores = spans[best], found_labels[best], found_scores[best]
-        return spans, found_labels, found_scores, dropped
+            spans, labels, scores = spans[best], labels[best], scores[best]
+        return spans, labels, scores, dropped
+
+    def _classify(self, encoded: Encoded, n_starts: int) -> Tuple[Ints, Ints, Floats]:
+        """The entities that begin with one of the first n_starts tokens: spans, labels, probabilities."""
+        logits, valid = self.score_all_spans(encoded)
+        valid[:, n_starts:] = False
+        # Few spans are entities, so that only theirs are worth a softmax.
+        is_entity = logits[1:].amax(dim=0) > logits[0]
+        starts, widths = (valid & is_entity.cpu().numpy()).T.nonzero()
+        chosen = _select(logits.flatten(1), widths * logits.shape[2] + starts, dim=1)
+        spans = numpy.stack([starts, starts + widths + 1], axis=1)
+        return spans, chosen.argmax(dim=0).cpu().numpy(), chosen.softmax(dim=0).amax(dim=0).cpu().numpy()
 
     def score_all_spans(self, encoded: Encoded) -> Tuple[Tensor, Bools]:
         """Logits of all windows of up to max_span_width tokens.
@@ -292,7 +315,20 @@ class SpertHead(nn.Module):
         """
         if self.relation_classifier is None or not len(pairs):
             return numpy.zeros((2 * len(pairs), self.n_relation_labels), dtype="float32")
+        if not _is_long(encoded) or self.context == "sentence":
+            return self._score_pairs(encoded, spans, pairs)
+        # The pairs of each part of a long sentence, and the spans and tokens they reach to.
+        found = []
+        blocks = spans[pairs[:, 0], 0] // CHUNK_TOKENS
+        for chunk in numpy.split(pairs, numpy.nonzero(numpy.diff(blocks))[0] + 1):
+            first, last = chunk.min(), chunk.max() + 1
+            start, end = spans[first, 0], spans[first:last, 1].max()
+            found.append(self._score_pairs(encoded.part(start, end), spans[first:last] - start, chunk - first))
+        return numpy.concatenate(found)
+
+    def _score_pairs(self, encoded: Encoded, spans: Ints, pairs: Ints) -> Floats:
         size = self.width_embedding.embedding_dim
+        assert self.relation_classifier is not None
         context_weight, head_weight, tail_weight, head_width_weight, tail_width_weight = (
             self.relation_classifier.weight.split([self.width, self.width, self.width, size, size], dim=1)
         )
@@ -429,6 +465,11 @@ def _select(tensor: Tensor, indices: Ints, dim: int = 0) -> Tensor:
 def _sentence_of(encoded: Encoded, spans: Ints) -> Ints:
     tokens = spans if spans.ndim == 1 else spans[:, 0]
     return numpy.searchsorted(encoded.sentences, tokens, side="right") - 1
+
+
+def _is_long(encoded: Encoded) -> bool:
+    """Whether this is a single sentence that is longer than a chunk."""
+    return len(encoded.offsets) - 1 > CHUNK_TOKENS
 
 
 def _prefix_sums(pieces: Tensor) -> Tensor:

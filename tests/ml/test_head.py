@@ -23,9 +23,9 @@ SPECIALS = pytest.mark.parametrize("specials", [None, "one", "some"])
 SENTENCES = [[2, 0, 1, 1, 3], [1], [0, 0], [1, 1, 0, 2, 0, 1, 1], [0, 2]]
 
 
-def make_head(seed=0, n_relations=N_RELATIONS, **settings):
+def make_head(seed=0, n_relations=N_RELATIONS, max_width=MAX_WIDTH, **settings):
     """A head in double precision with weights large enough to matter."""
-    head = SpertHead(WIDTH, N_ENTITIES, n_relations, MAX_WIDTH, 5, **settings).double().eval()
+    head = SpertHead(WIDTH, N_ENTITIES, n_relations, max_width, 5, **settings).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in head.parameters():
@@ -88,7 +88,7 @@ def plain_context(embeddings, layout, sentence):
 
 def plain_span_parts(head, embeddings, layout, span):
     vector = plain_pool(plain_pieces(embeddings, layout, *span), head.pooling)
-    return vector, head.width_embedding.weight[min(span[1] - span[0], MAX_WIDTH) - 1]
+    return vector, head.width_embedding.weight[min(span[1] - span[0], head.max_span_width) - 1]
 
 
 def plain_span_logits(head, embeddings, layout, spans):
@@ -119,6 +119,8 @@ def plain_pair_logits(head, embeddings, layout, spans, pairs):
         )
         context = plain_pair_context(head, embeddings, layout, one, two)
         inputs.append(torch.cat([context, one_vector, two_vector, one_width, two_width]))
+    if not inputs:
+        return embeddings.new_zeros(0, head.n_relation_labels)
     return head.relation_classifier(torch.stack(inputs))
 
 
@@ -127,7 +129,7 @@ def plain_search(head, embeddings, layout, max_distance=0):
     spans, labels, scores = [], [], []
     for start in range(layout.sentences[-1]):
         limit = layout.sentences[layout.sentence_of(numpy.asarray(start)) + 1]
-        for end in range(start + 1, min(start + MAX_WIDTH, limit) + 1):
+        for end in range(start + 1, min(start + head.max_span_width, limit) + 1):
             if layout.offsets[end] > layout.offsets[start]:
                 span = numpy.asarray([[start, end]])
                 probs = plain_span_logits(head, embeddings, layout, span)[0].softmax(dim=0)
@@ -141,7 +143,7 @@ def plain_search(head, embeddings, layout, max_distance=0):
             same = layout.sentence_of(numpy.asarray(one[0])) == layout.sentence_of(numpy.asarray(two[0]))
             if same and (not max_distance or two[0] - one[1] <= max_distance):
                 pairs.extend([(i, j), (j, i)])
-    spans, pairs = numpy.asarray(spans).reshape(-1, 2), numpy.asarray(pairs).reshape(-1, 2)
+    spans, pairs = (numpy.asarray(rows, dtype="int64").reshape(-1, 2) for rows in (spans, pairs))
     return spans, labels, scores, pairs
 
 
@@ -403,19 +405,45 @@ def test_dropout_in_training_only():
 def test_search_equals_the_plain_formula(context, pooling, specials):
     head = make_head(context=context, pooling=pooling)
     embeddings, layout = make_layout(specials=specials)
-    scores = search(head, embeddings, layout, entities_per_token=0.0)
+    assert len(equals_plain_search(head, embeddings, layout).pairs) > 20
+
+
+@given(
+    st.sampled_from(["localized", "sentence", "cls"]),
+    st.sampled_from(["max", "mean", "sum"]),
+    st.sampled_from([None, "one", "some"]),
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=10), min_size=1, max_size=3),
+    st.integers(1, 6),
+    st.integers(0, 3),
+    st.integers(1, 12),
+    st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=40)
+def test_search_of_anything_equals_the_plain_formula(
+    context, pooling, specials, sentences, max_width, max_distance, chunk, seed
+):
+    """Random pieces, widths and chunks, which are often shorter than a sentence."""
+    head = make_head(seed, context=context, pooling=pooling, max_width=max_width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head_module, "CHUNK_TOKENS", chunk)
+        patch.setattr(head_module, "CHUNK_NUMBERS", chunk * WIDTH)
+        equals_plain_search(head, *make_layout(sentences, specials, seed), max_distance)
+
+
+def equals_plain_search(head, embeddings, layout, max_distance=0):
+    scores = search(head, embeddings, layout, entities_per_token=0.0, max_distance=max_distance)
     with torch.no_grad():
-        spans, labels, span_scores, pairs = plain_search(head, embeddings, layout)
+        spans, labels, span_scores, pairs = plain_search(head, embeddings, layout, max_distance)
         pair_scores = plain_pair_logits(head, embeddings, layout, spans, pairs).sigmoid()
-    assert len(pairs) > 20
     assert scores.spans.tolist() == spans.tolist()
     assert scores.span_labels.tolist() == labels
-    assert scores.span_scores == pytest.approx(span_scores, abs=1e-6)
+    assert scores.span_scores == pytest.approx(numpy.asarray(span_scores), abs=1e-6)
     assert sorted(map(tuple, scores.pairs.tolist())) == sorted(map(tuple, pairs.tolist()))
     order = numpy.lexsort((scores.pairs[:, 1], scores.pairs[:, 0]))
     plain_order = numpy.lexsort((pairs[:, 1], pairs[:, 0]))
     assert scores.pair_scores[order] == pytest.approx(pair_scores.numpy()[plain_order], abs=1e-6)
-    assert scores.dropped.tolist() == [0] * len(SENTENCES)
+    assert scores.dropped.tolist() == [0] * (len(layout.sentences) - 1)
+    return scores
 
 
 @POOLINGS
@@ -558,10 +586,11 @@ def test_no_given_spans():
 
 @pytest.mark.parametrize("given_spans", [None, GIVEN], ids=["found", "given"])
 @CONTEXTS
+@POOLINGS
 @SPECIALS
 @pytest.mark.parametrize("tokens, numbers", [(1, 1), (6, 3 * WIDTH), (9, 7 * WIDTH)])
-def test_small_chunks_change_nothing(monkeypatch, given_spans, context, specials, tokens, numbers):
-    head = make_head(context=context)
+def test_small_chunks_change_nothing(monkeypatch, given_spans, context, pooling, specials, tokens, numbers):
+    head = make_head(context=context, pooling=pooling)
     embeddings, layout = make_layout(specials=specials)
     whole = search(head, embeddings, layout, spans=given_spans)
     monkeypatch.setattr(head_module, "CHUNK_TOKENS", tokens)

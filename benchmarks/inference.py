@@ -1,0 +1,106 @@
+"""`nlp.pipe` with transformer and spert, and with the transformer alone."""
+
+from typing import Any, Dict, List
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+import spacy_spert.ml.model
+
+from .measure import Stopwatch, compare
+from .pipelines import Encoder, Setup, encoders, fresh, read_docs, torch_head, trained_nlp
+from .report import Result, Target, bars
+
+TITLE = "Inference: milliseconds for a document"
+PROFILE = "Inference: where the time goes, in percent"
+BATCH_SIZES = (1, 8, 32, 128)
+# Most documents to measure.
+N_DOCS = {"small": 256, "base": 128}
+TARGETS = {("small", 32): 1.06, ("base", 32): 1.02, ("small", 1): 1.15}
+
+
+def measure(setup: Setup) -> Result:
+    """Measure all batch sizes with all encoders.
+
+    setup (Setup): The setup.
+    RETURNS (Result): The result.
+    """
+    result = Result({TITLE: [], PROFILE: []})
+    with encoders(setup) as found:
+        for encoder in found:
+            nlp = trained_nlp(setup, encoder.path)
+            docs = read_docs(nlp, setup.data)[: 8 if setup.quick else N_DOCS[encoder.size]]
+            for batch_size in BATCH_SIZES[1:2] if setup.quick else BATCH_SIZES:
+                _compare(result, setup, encoder, nlp, docs, batch_size)
+                result.tables[PROFILE].append(
+                    {"encoder": encoder.name, "batch": batch_size, **_profile(nlp, docs, batch_size)}
+                )
+    return result
+
+
+def _compare(result: Result, setup: Setup, encoder: Encoder, nlp: Language, docs: List[Doc], batch_size: int) -> None:
+    def run(batch: List[Doc]) -> None:
+        for _ in nlp.pipe(batch, batch_size=batch_size):
+            pass
+
+    def run_alone(batch: List[Doc]) -> None:
+        with nlp.select_pipes(disable="spert"):
+            run(batch)
+
+    size = max(batch_size, 32)
+    batches = [docs[i : i + size] for i in range(0, len(docs), size)]
+    tasks = {"alone": run_alone, "with spert": run}
+    times = compare(tasks, batches, setup.repeats, lambda batch: [fresh(doc) for doc in batch])
+    alone, both = times["alone"], times["with spert"]
+    ratio = both.wall / alone.wall
+    predicted = list(nlp.pipe([fresh(doc) for doc in docs], batch_size=batch_size))
+    result.tables[TITLE].append(
+        {
+            "encoder": encoder.name,
+            "batch": batch_size,
+            "documents": len(docs),
+            "entities": sum(len(doc.spans["spert"]) for doc in predicted),
+            "relations": sum(len(doc._.relations) for doc in predicted),
+            "alone": alone.wall.scale(1000 / len(docs)),
+            "with spert": both.wall.scale(1000 / len(docs)),
+            "ratio": ratio,
+            "ratio of CPU time": both.cpu / alone.cpu,
+        }
+    )
+    if (encoder.size, batch_size) in TARGETS:
+        what = f"inference over the transformer alone, {encoder.name}, batch {batch_size}"
+        result.targets.append(Target(what, ratio, TARGETS[encoder.size, batch_size]))
+
+
+def _profile(nlp: Language, docs: List[Doc], batch_size: int) -> Dict[str, float]:
+    transformer, spert = nlp.get_pipe("transformer"), nlp.get_pipe("spert")
+    places = [
+        ("transformer: tokens to tensors", transformer, "predict"),
+        ("transformer: encoder", transformer.model.layers[0].shims[0], "predict"),
+        ("transformer: annotations", transformer, "set_annotations"),
+        ("spert: around the head", spert, "predict"),
+        ("spert: order of wordpieces", spacy_spert.ml.model, "get_layout"),
+        ("spert: spans", torch_head(spert), "find_entities"),
+        ("spert: pairs", torch_head(spert), "score_pairs"),
+        ("spert: annotations", spert, "set_annotations"),
+    ]
+    stopwatch = Stopwatch()
+    inputs = [fresh(doc) for doc in docs]
+    with stopwatch.watch(places), stopwatch.part("all"):
+        for _ in nlp.pipe(inputs, batch_size=batch_size):
+            pass
+    return stopwatch.shares("all")
+
+
+def draw(result: Result, figure: Any) -> None:
+    """Draw the ratios."""
+    rows = result.tables[TITLE]
+    axes = figure.subplots()
+    labels = [str(size) for size in dict.fromkeys(row["batch"] for row in rows)]
+    names = list(dict.fromkeys(row["encoder"] for row in rows))
+    for i, name in enumerate(names):
+        ratios = [row["ratio"] for row in rows if row["encoder"] == name]
+        bars(axes, labels, ratios, name, offset=0.4 * (i - (len(names) - 1) / 2), width=0.35)
+    axes.axhline(1.0, color="black", linewidth=1)
+    axes.set(xlabel="batch size", ylabel="time / transformer alone", ylim=(0.9, None))
+    axes.legend()
