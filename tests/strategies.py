@@ -98,16 +98,11 @@ def split(text: str, cuts: Iterable[int]) -> Tuple[List[str], List[bool]]:
 
 
 @st.composite
-def annotations(draw: Any, text: str, ends: List[int], one_label: bool = True, blanks: bool = True) -> Annotated:
+def annotations(draw: Any, text: str, ends: List[int], one_label: bool = True) -> Annotated:
     """A text in tokens that are its words, but for some that are split or merged, with entities of any kind: nested,
-    wide, doubled, on white space.
-
-    one_label (bool): Whether entities on the same tokens have the same label, as gold data must.
-    blanks (bool): Whether tokens may begin with blanks.
-    """
+    wide, doubled, on white space. With one label for the same tokens, as gold data must have, or not."""
     changed = draw(st.sets(st.integers(1, max(1, len(text))), max_size=5)) if draw(st.booleans()) else set()
-    cuts = set(ends) ^ changed
-    words, spaces = split(text, cuts if blanks else {len(text) - len(text[cut:].lstrip(" ")) for cut in cuts})
+    words, spaces = split(text, set(ends) ^ changed)
     n = len(words)
     starts = draw(st.none() | st.lists(st.booleans(), min_size=n, max_size=n))
     if not n:
@@ -127,10 +122,10 @@ def annotations(draw: Any, text: str, ends: List[int], one_label: bool = True, b
 
 
 @st.composite
-def pairs(draw: Any, one_label: bool = True, blanks: bool = True) -> Tuple[Annotated, Annotated]:
+def pairs(draw: Any, one_label: bool = True) -> Tuple[Annotated, Annotated]:
     """The same text twice, with tokens and annotation of its own each time."""
     text, ends = draw(texts())
-    one, two = (draw(annotations(text, ends, one_label, blanks)) for _ in range(2))
+    one, two = (draw(annotations(text, ends, one_label)) for _ in range(2))
     return one, two
 
 

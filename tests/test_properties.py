@@ -295,12 +295,12 @@ def test_any_scores_are_written_down_as_the_obvious_way_does(batch, threshold, p
             pipe.add_label(label, kind)
     docs = [Doc(pipe.vocab, words=["a"] * n) for n in lengths]
     pipe.set_annotations(docs, as_scores(lengths, found))
-    for doc, (spans, labels, scores, pairs, pair_scores) in zip(docs, found):
+    for doc, (spans, labels, scores, related, related_scores) in zip(docs, found):
         group = doc.spans["spert"]
         assert rows_of(group) == [(*span, ENTITY_LABELS[label - 1]) for span, label in zip(spans, labels)]
         assert group.attrs["scores"].tolist() == scores
         assert [(ent.start, ent.end) for ent in doc.ents] == obvious_ents(spans, scores)
         limit = math.ceil(len(doc) * per_token)
-        expected = obvious_relations(pairs, pair_scores, threshold, limit)
+        expected = obvious_relations(related, related_scores, threshold, limit)
         assert [tuple(row) for row in group.attrs["relations"]] == expected
         assert len(get_relations(doc)) == len(expected)

@@ -307,18 +307,20 @@ def test_scorer_is_registered(symmetric, expected):
 
 
 def edges(row):
-    """The characters at which tokens begin, and those at which they end but for blanks."""
+    """The characters at which tokens begin and end."""
     starts = [0]
     for word, space in zip(row.words, row.spaces):
         starts.append(starts[-1] + len(word) + space)
-    return starts[:-1], [start + len(word.rstrip(" ")) for start, word in zip(starts, row.words)]
+    return starts, [start + len(word) for start, word in zip(starts, row.words)]
 
 
 def places(row, gold):
-    """Where the entities are, in characters, if that is on tokens of the gold document."""
-    (starts, ends), (gold_starts, gold_ends) = edges(row), edges(gold)
+    """Where the entities are, if that is on tokens of the gold document."""
+    gold_starts, gold_ends = edges(gold)
+    # The same tokens may have their blanks elsewhere.
+    starts, ends = edges(row if row.words != gold.words else gold)
     for start, end, _ in row.entities:
-        on_tokens = starts[start] in gold_starts and ends[end - 1] in gold_ends
+        on_tokens = starts[start] in gold_starts[:-1] and ends[end - 1] in gold_ends
         yield (starts[start], ends[end - 1]) if on_tokens else ("not on tokens", start, end)
 
 
@@ -364,7 +366,7 @@ def in_range(scores):
 
 
 @given(
-    st.lists(pairs(one_label=False, blanks=False), min_size=1, max_size=3),
+    st.lists(pairs(one_label=False), min_size=1, max_size=3),
     st.sampled_from(SYMMETRIC),
     st.integers(0, 3),
 )
