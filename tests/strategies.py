@@ -123,10 +123,35 @@ def annotations(draw: Any, text: str, ends: List[int], one_label: bool = True) -
 
 @st.composite
 def pairs(draw: Any, one_label: bool = True) -> Tuple[Annotated, Annotated]:
-    """The same text twice, with tokens and annotation of its own each time."""
+    """The same text twice, with tokens and annotation of its own each time, or with much of the other's annotation."""
     text, ends = draw(texts())
     one, two = (draw(annotations(text, ends, one_label)) for _ in range(2))
-    return one, two
+    return one, draw(echo(one, two)) if draw(st.booleans()) else two
+
+
+@st.composite
+def echo(draw: Any, one: Annotated, two: Annotated) -> Annotated:
+    """The second document with the entities of the first that are on its tokens, and relations between them that stay,
+    turn round or change their label."""
+    starts, ends = ({edge: i for i, edge in enumerate(side)} for side in edges(two))
+    own = [(edges(one)[0][start], edges(one)[1][end - 1], label) for start, end, label in one.entities]
+    kept = [i for i, (start, end, _) in enumerate(own) if start in starts and end in ends]
+    entities = [(starts[own[i][0]], ends[own[i][1]] + 1, own[i][2]) for i in kept]
+    relations = []
+    for head, tail, label in one.relations:
+        if head in kept and tail in kept:
+            row = (kept.index(head), kept.index(tail))
+            label = draw(st.sampled_from([label, label, *RELATION_LABELS]))
+            relations.append((*draw(st.sampled_from([row, row[::-1]])), label))
+    return two._replace(entities=entities, relations=relations)
+
+
+def edges(row: Annotated) -> Tuple[List[int], List[int]]:
+    """The characters at which tokens begin and end."""
+    starts = [0]
+    for word, space in zip(row.words, row.spaces):
+        starts.append(starts[-1] + len(word) + space)
+    return starts[:-1], [start + len(word) for start, word in zip(starts, row.words)]
 
 
 def documents() -> Any:

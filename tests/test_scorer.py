@@ -8,7 +8,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 from strategies import SYMMETRIC as KNOWS
-from strategies import examples, pairs
+from strategies import edges, examples, pairs
 
 from spacy_spert.relations import set_entities
 from spacy_spert.scorer import SYMMETRIC, count_spert, make_spert_scorer, score_spert, scores_of
@@ -306,21 +306,13 @@ def test_scorer_is_registered(symmetric, expected):
 # Against the obvious
 
 
-def edges(row):
-    """The characters at which tokens begin and end."""
-    starts = [0]
-    for word, space in zip(row.words, row.spaces):
-        starts.append(starts[-1] + len(word) + space)
-    return starts, [start + len(word) for start, word in zip(starts, row.words)]
-
-
 def places(row, gold):
     """Where the entities are, if that is on tokens of the gold document."""
     gold_starts, gold_ends = edges(gold)
     # The same tokens may have their blanks elsewhere.
     starts, ends = edges(row if row.words != gold.words else gold)
     for start, end, _ in row.entities:
-        on_tokens = starts[start] in gold_starts[:-1] and ends[end - 1] in gold_ends
+        on_tokens = starts[start] in gold_starts and ends[end - 1] in gold_ends
         yield (starts[start], ends[end - 1]) if on_tokens else ("not on tokens", start, end)
 
 
