@@ -148,20 +148,27 @@ def token_map(source: Doc, target: Doc, example: Example) -> Tuple["numpy.ndarra
     n = len(source)
     if n == len(target) and (source.to_array("ORTH") == target.to_array("ORTH")).all():
         return numpy.arange(n), numpy.arange(n) + 1
+    if source.text == target.text:
+        # Exact, also on blanks, of which spaCy's alignment takes one for another. Next to them it can even fail, where
+        # a letter's lower case depends on what follows (the Greek sigma).
+        first = {token.idx: token.i for token in target}
+        after = {token.idx + len(token): token.i + 1 for token in target}
+        starts = [first.get(token.idx, -1) for token in source]
+        ends = [after.get(token.idx + len(token), -1) for token in source]
+        return numpy.asarray(starts), numpy.asarray(ends)
     forward, back = example.alignment.x2y, example.alignment.y2x
     if source is example.reference:
         forward, back = back, forward
-    starts = numpy.full(n, -1)
-    ends = numpy.full(n, -1)
+    starts, ends = [-1] * n, [-1] * n
     for i in range(n):
         tokens = forward[i]
         if len(tokens):
             # A boundary is shared if the target's token does not reach across it.
             if back[int(tokens[0])][0] == i:
-                starts[i] = tokens[0]
+                starts[i] = int(tokens[0])
             if back[int(tokens[-1])][-1] == i:
-                ends[i] = tokens[-1] + 1
-    return starts, ends
+                ends[i] = int(tokens[-1]) + 1
+    return numpy.asarray(starts), numpy.asarray(ends)
 
 
 def map_span(span: Span, starts: "numpy.ndarray", ends: "numpy.ndarray") -> Tuple[int, int]:

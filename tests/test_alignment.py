@@ -108,6 +108,23 @@ def test_span_that_ends_in_an_unaligned_blank_is_lost():
     assert gold.entity_counts == {("LOC", None): 1, ("LOC", MISALIGNED): 2}
 
 
+def test_blanks_are_not_taken_for_others():
+    """The text is a, two blanks, b; the token that is the second blank is the same in both documents."""
+    reference = annotate(Doc(VOCAB, words=["a", " ", "b"], spaces=[True, False, False]), [(0, 1, "X"), (1, 3, "Y")])
+    gold = align(Doc(VOCAB, words=["a ", " ", "b"], spaces=[False] * 3), reference)
+    assert (gold.entities, gold.entity_counts) == ([(1, 3, "Y")], {("X", MISALIGNED): 1, ("Y", None): 1})
+
+
+def test_capital_sigma_before_a_blank():
+    """Its lower case at the end of a word is another letter, so that spaCy takes these texts for different ones."""
+    words = ["\u039f\u0394\u039f\u03a3", "x"]
+    reference = Doc(VOCAB, words=[words[0], " ", words[1]], spaces=[False] * 3)
+    predicted = Doc(VOCAB, words=words, spaces=[True, False])
+    with pytest.raises(ValueError, match="E949"):
+        Example(predicted, reference).get_aligned("ORTH")
+    assert align(predicted, annotate(reference, [(0, 1, "X"), (2, 3, "Y")])).entities == [(0, 1, "X"), (1, 2, "Y")]
+
+
 cuts = st.sets(st.integers(1, 9), max_size=9).map(sorted)
 
 

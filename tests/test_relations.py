@@ -2,8 +2,11 @@ import pickle
 
 import numpy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.vocab import Vocab
+from strategies import documents, examples
 
 from spacy_spert import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
 from spacy_spert.relations import describe_doc, set_entities
@@ -346,6 +349,17 @@ def test_relations_can_be_written_after_travel(related, travel):
     assert read(related) == expected()
 
 
+@TRAVEL
+@given(row=documents())
+@examples(15)
+def test_any_document_travels(travel, row):
+    doc = row.gold(VOCAB)
+    arrived = travel(doc)
+    assert (arrived.text, [token.text for token in arrived]) == (doc.text, [token.text for token in doc])
+    assert state(arrived)[0] == state(doc)[0]
+    assert read(arrived) == read(doc)
+
+
 # Parts and wholes
 
 
@@ -418,3 +432,18 @@ def test_parts_joined_again_give_the_whole(related):
     joined = join_docs([span_as_doc(related[:8]), span_as_doc(related[8:])])
     assert read(joined) == expected([0, 1])
     assert isinstance(joined.spans["spert"], SpanGroup)
+
+
+@given(st.lists(documents(), max_size=4))
+@examples(30)
+def test_any_documents_are_joined_and_taken_apart(rows):
+    docs = [row.gold(VOCAB) for row in rows]
+    joined = join_docs(docs, ensure_whitespace=False)
+    start = 0
+    for doc in docs:
+        if len(doc):
+            part = span_as_doc(joined[start : start + len(doc)])
+            assert (part.text, [token.text for token in part]) == (doc.text, [token.text for token in doc])
+            assert state(part)[0] == state(doc)[0]
+        start += len(doc)
+    assert len(joined or ()) == start

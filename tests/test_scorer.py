@@ -2,11 +2,13 @@ import math
 
 import pytest
 import spacy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
+from strategies import SYMMETRIC as KNOWS
+from strategies import edges, examples, pairs
 
 from spacy_spert.relations import set_entities
 from spacy_spert.scorer import SYMMETRIC, count_spert, make_spert_scorer, score_spert, scores_of
@@ -304,41 +306,30 @@ def test_scorer_is_registered(symmetric, expected):
 # Against the obvious
 
 
-CHARS = "abcdefg"
-cuts = st.sets(st.integers(1, len(CHARS) - 1)).map(sorted)
+def places(row, gold):
+    """Where the entities are, if that is on tokens of the gold document."""
+    gold_starts, gold_ends = edges(gold)
+    # The same tokens may have their blanks elsewhere.
+    starts, ends = edges(row if row.words != gold.words else gold)
+    for start, end, _ in row.entities:
+        on_tokens = starts[start] in gold_starts and ends[end - 1] in gold_ends
+        yield (starts[start], ends[end - 1]) if on_tokens else ("not on tokens", start, end)
 
 
-@st.composite
-def documents(draw):
-    bounds = draw(cuts)
-    words = [CHARS[start:end] for start, end in zip([0, *bounds], [*bounds, len(CHARS)])]
-    span = st.tuples(st.integers(0, len(words) - 1), st.integers(1, len(words)), st.sampled_from("XY"))
-    entities = draw(st.lists(span.filter(lambda row: row[0] < row[1]), max_size=5, unique=True))
-    if len(entities) < 2:
-        return words, entities, []
-    end = st.integers(0, len(entities) - 1)
-    relation = st.tuples(end, end, st.sampled_from(["R", "S"])).filter(lambda row: row[0] != row[1])
-    return words, entities, draw(st.lists(relation, max_size=5, unique=True))
-
-
-def facts(document, borders, symmetric, strict):
-    """Character offsets tell spans apart; those that do not fall on the borders are marked as no possible gold."""
-    words, entities, relations = document
-    offsets = [len("".join(words[:i])) for i in range(len(words) + 1)]
-    spans = []
-    for start, end, label in entities:
-        start, end = offsets[start], offsets[end]
-        spans.append((start, end, label, start in borders and end in borders))
+def facts(row, gold, symmetric, strict):
+    """What is said of a document: entities and relations, each with its label."""
+    where = list(places(row, gold))
+    spans = [(place, label) for place, (_, _, label) in zip(where, row.entities)]
     rels = []
-    for head, tail, label in relations:
-        head, tail = ((s, e, x if strict else "", ok) for s, e, x, ok in (spans[head], spans[tail]))
+    for head, tail, label in row.relations:
+        head, tail = (spans[i] if strict else where[i] for i in (head, tail))
         ends = {(head, tail)}
-        if label == "S" and symmetric == "twice":
+        if label == KNOWS and symmetric == "twice":
             ends = {(head, tail), (tail, head)}
-        if label == "S" and symmetric == "once":
+        if label == KNOWS and symmetric == "once":
             ends = {frozenset((head, tail))}
         rels.extend((pair, label) for pair in ends)
-    return {(span, span[2]) for span in spans}, set(rels)
+    return set(spans), set(rels)
 
 
 def obvious(pairs):
@@ -362,20 +353,39 @@ def check(scores, name, pairs):
     assert scores[f"{name}_macro_f"] == pytest.approx(mean)
 
 
-@given(st.lists(st.tuples(documents(), documents()), min_size=1, max_size=3), st.sampled_from(SYMMETRIC))
-@settings(deadline=None, max_examples=80)
-def test_scores_equal_the_obvious_ones(pairs, symmetric):
-    examples = []
-    spans, rels, strict = [], [], []
-    for gold, found in pairs:
-        documents = [make(entities, rows, words, [False] * len(words)) for words, entities, rows in (found, gold)]
-        examples.append(Example(*documents))
-        borders = {len("".join(gold[0][:i])) for i in range(len(gold[0]) + 1)}
-        sides = [facts(side, borders, symmetric, strict=False) for side in (gold, found)]
-        spans.append(tuple(side[0] for side in sides))
-        rels.append(tuple(side[1] for side in sides))
-        strict.append(tuple(facts(side, borders, symmetric, strict=True)[1] for side in (gold, found)))
-    scores = score_spert(examples, symmetric_labels=["S"], symmetric=symmetric)
-    check(scores, "spans_spert", spans)
-    check(scores, "rels", rels)
-    check(scores, "rels_strict", strict)
+def in_range(scores):
+    return all(in_range(value) if isinstance(value, dict) else 0.0 <= value <= 1.0 for value in scores.values())
+
+
+@given(
+    st.lists(pairs(one_label=False), min_size=1, max_size=3),
+    st.sampled_from(SYMMETRIC),
+    st.integers(0, 3),
+)
+@examples(100)
+def test_scores_equal_the_obvious_ones(batch, symmetric, unannotated):
+    """Of any documents, whose tokens are not those of the gold. One of them may have no gold at all."""
+    rows = [Example(found.gold(VOCAB), gold.gold(VOCAB)) for found, gold in batch]
+    if unannotated < len(batch):
+        rows[unannotated] = Example(rows[unannotated].predicted, batch[unannotated][1].tokens(VOCAB))
+        batch = [pair for i, pair in enumerate(batch) if i != unannotated]
+    scores = score_spert(rows, symmetric_labels=[KNOWS], symmetric=symmetric)
+    loose = [[facts(row, gold, symmetric, strict=False) for row in (gold, found)] for found, gold in batch]
+    strict = [[facts(row, gold, symmetric, strict=True) for row in (gold, found)] for found, gold in batch]
+    check(scores, "spans_spert", [(gold[0], found[0]) for gold, found in loose])
+    check(scores, "rels", [(gold[1], found[1]) for gold, found in loose])
+    check(scores, "rels_strict", [(gold[1], found[1]) for gold, found in strict])
+    assert in_range({name: value for name, value in scores.items() if not name.startswith("ents_")})
+
+
+@given(st.lists(pairs().filter(lambda pair: pair[0].words and pair[0].words == pair[1].words), min_size=1, max_size=3))
+@examples(30)
+def test_scores_of_ents_equal_the_obvious_ones(batch):
+    rows = [Example(found.ents(VOCAB), gold.ents(VOCAB)) for found, gold in batch]
+    sides = [
+        [{(ent.start, ent.end, ent.label_) for ent in doc.ents} for doc in (eg.reference, eg.predicted)] for eg in rows
+    ]
+    scores = score_spert(rows)
+    if any(gold or found for gold, found in sides):
+        assert prf(scores, "ents") == pytest.approx(obvious(sides))
+        assert in_range({name: value for name, value in scores.items() if name.startswith("ents_")})

@@ -381,13 +381,13 @@ VALUES = st.recursive(
 
 @st.composite
 def documents(draw):
-    words = draw(st.lists(WORDS, min_size=1, max_size=6))
+    words = draw(st.lists(WORDS, max_size=6))
     n = len(words)
     spaces = draw(st.none() | st.lists(st.booleans(), min_size=n, max_size=n))
-    starts = draw(st.none() | st.lists(st.booleans(), min_size=n - 1, max_size=n - 1))
-    doc = Doc(NLP.vocab, words=words, spaces=spaces, sent_starts=None if starts is None else [True, *starts])
+    starts = draw(st.none() | st.lists(st.booleans(), min_size=n, max_size=n))
+    doc = Doc(NLP.vocab, words=words, spaces=spaces, sent_starts=starts and [True, *starts[1:]])
     places = [(start, end) for start in range(n) for end in range(start + 1, n + 1)]
-    chosen = draw(st.lists(st.sampled_from(places), unique=True, max_size=5))
+    chosen = draw(st.lists(st.sampled_from(places), unique=True, max_size=5)) if places else []
     entities = [Span(doc, start, end, draw(LABELS)) for start, end in chosen]
     scores = None
     if entities and draw(st.booleans()):
@@ -414,3 +414,16 @@ def test_round_trip_loses_nothing(tmp_path_factory, write, read, docs):
     stored = DocBin(docs=docs, store_user_data=True).to_bytes()
     write(DocBin().from_bytes(stored).get_docs(NLP.vocab), path)
     assert [snapshot(doc) for doc in read(path, NLP)] == expected
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(docs=st.lists(documents(), min_size=1, max_size=3))
+def test_round_trip_through_both_formats(tmp_path_factory, docs):
+    """Whatever one of them writes for itself alone, the other keeps."""
+    folder = tmp_path_factory.mktemp("chain")
+    expected = [snapshot(doc) for doc in docs]
+    write_jsonl(docs, folder / "one.jsonl")
+    write_spert_json(read_jsonl(folder / "one.jsonl", NLP), folder / "two.json")
+    write_jsonl(read_spert_json(folder / "two.json", NLP), folder / "three.jsonl")
+    assert [snapshot(doc) for doc in read_spert_json(folder / "two.json", NLP)] == expected
+    assert [snapshot(doc) for doc in read_jsonl(folder / "three.jsonl", NLP)] == expected
