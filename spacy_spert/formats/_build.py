@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Callable, Container, Dict, Hashable, Iterable, Iterator, List, Optional, Set, Tuple
 
+import numpy
 import spacy
 import srsly
 from spacy.errors import Errors as SpacyErrors
@@ -63,7 +64,7 @@ class Losses:
         """
         if self.strict:
             raise StrictError(message)
-        self.counts[reason] += 1
+        self.note(reason)
         self.places.setdefault(reason, []).append(message)
 
     def note(self, reason: str, n: int = 1) -> None:
@@ -325,8 +326,9 @@ def mark_sentences(doc: Doc, starts: Container[int]) -> None:
     doc (Doc): The document.
     starts (Container[int]): Indices of tokens.
     """
-    for token in doc:
-        token.is_sent_start = token.i in starts
+    # Not token by token: each time the whole document would be looked through.
+    values = [[1 if i in starts else -1] for i in range(len(doc))]
+    doc.from_array(["SENT_START"], numpy.asarray(values, dtype="int64").reshape(-1, 1).astype("uint64"))
 
 
 def expect(value: Any, kind: Any, where: str) -> Any:
@@ -429,7 +431,7 @@ def parse_json(raw: bytes) -> Any:
         raise ValueError(Errors.F001.format(error=err)) from err
 
 
-def read_whole(path: Path, limit: int = MAX_FILE) -> bytes:
+def read_whole(path: Path, limit: int) -> bytes:
     """Read a file that can't be read in parts.
 
     path (Path): The file.
@@ -493,7 +495,7 @@ def read_json_lines(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:
 
     def lines() -> Iterator[Tuple[str, Optional[bytes]]]:
         with path.open("rb") as file_:
-            for line in stream.read_lines(file_):
+            for line in stream.read_lines(file_, stream.MAX_LINE):
                 if line.raw is None or line.raw.strip():
                     yield f"{path}:{line.number}", line.raw
 
@@ -519,7 +521,7 @@ def read_json_list(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:
         return build(expect(value, dict, "the record"), place)
 
     try:
-        values = expect(parse_json(read_whole(path)), list, "the file")
+        values = expect(parse_json(read_whole(path, MAX_FILE)), list, "the file")
     except ValueError as err:
         losses.drop(Reasons.BROKEN, f"{path}: {err}")
         return

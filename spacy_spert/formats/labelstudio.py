@@ -88,7 +88,9 @@ def _add_relations(gold: Gold, result: Dict[str, Any], where: str) -> None:
     pairs = {"right": [(head, tail)], "left": [(tail, head)], "bi": [(head, tail), (tail, head)]}
     if not isinstance(direction, str) or direction not in pairs:
         expected = "one of " + ", ".join(pairs)
-        raise ValueError(Errors.F002.format(where=f"'direction' of {where}", expected=expected, value=shorten(repr(direction))))
+        raise ValueError(
+            Errors.F002.format(where=f"'direction' of {where}", expected=expected, value=shorten(repr(direction)))
+        )
     for label in expect(result.get("labels") or [None], list, f"'labels' of {where}"):
         for pair in pairs[direction]:
             gold.relation(*pair, label)

@@ -18,7 +18,18 @@ from typing import Any, Collection, Dict, Iterable, Iterator, List, Optional, Tu
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, defaults, doc_from_text, expect, objects, read_json_lines, relation_name, shorten, take
+from ._build import (
+    Gold,
+    Losses,
+    defaults,
+    doc_from_text,
+    expect,
+    objects,
+    read_json_lines,
+    relation_name,
+    shorten,
+    take,
+)
 from .errors import Errors, Reasons
 
 

@@ -61,7 +61,7 @@ def read_scierc(
         starts = list(accumulate(map(len, sentences), initial=0))[:-1]
         if not per_sentence:
             doc = doc_from_tokens(nlp, [word for words in sentences for word in words])
-            mark_sentences(doc, starts)
+            mark_sentences(doc, set(starts))
             yield _annotate(Gold(doc, losses, place), 0, chain(*ner), chain(*relations)).finish(meta)
             return
         for i, words in enumerate(sentences):

@@ -2,13 +2,15 @@
 
 import copy
 import json
-from pathlib import Path
+import time
+from contextlib import contextmanager
 
 import pytest
 import spacy
 from spacy.tokens import DocBin
 
 from spacy_spert.formats import READERS, Losses, StrictError, load
+from spacy_spert.formats.spert_json import read_types
 
 NLP = spacy.blank("xx")
 TEXT = "Ann lives in Bonn ."
@@ -214,11 +216,10 @@ def test_any_value_anywhere(tmp_path, name):
 
 
 N = 20_000
-WORD = "a" * 10**6
 
 
 def many(name):
-    """A record with many entities and relations, which are hard to tell apart for someone who compares each with each."""
+    """A record with many entities and relations, for which comparing each with each would take long."""
     text, ends = "x " * N, [(2 * i, 2 * i + 1) for i in range(N)]
     pairs = [(i, (i + 1) % N) for i in range(N)]
     if name == "scierc":
@@ -240,17 +241,119 @@ def many(name):
         return {"data": {"text": text}, "annotations": [{"result": labels + relations}]}
     if name == "doccano":
         entities = [{"id": i, "label": "A", "start_offset": a, "end_offset": b} for i, (a, b) in enumerate(ends)]
-        return {"text": text, "entities": entities, "relations": [{"from_id": a, "to_id": b, "type": "R"} for a, b in pairs]}
+        return {
+            "text": text,
+            "entities": entities,
+            "relations": [{"from_id": a, "to_id": b, "type": "R"} for a, b in pairs],
+        }
     label = "label" if name == "jsonl" else "type"
     relations = [{"head": head, "tail": tail, label: "R"} for head, tail in pairs]
     if name == "jsonl":
         return {"text": text, "entities": [{"start": a, "end": b, label: "A"} for a, b in ends], "relations": relations}
-    return {"tokens": ["x"] * N, "entities": [{"start": i, "end": i + 1, label: "A"} for i in range(N)], "relations": relations}
+    return {
+        "tokens": ["x"] * N,
+        "entities": [{"start": i, "end": i + 1, label: "A"} for i in range(N)],
+        "relations": relations,
+    }
 
 
-@pytest.mark.timeout_of(20)
+@contextmanager
+def bounded_time(seconds=6.0):
+    """Of the processor. What takes time squared in N takes a multiple of this, what is right a small part."""
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < seconds
+
+
 @pytest.mark.parametrize("name", RECORDS)
 def test_many(tmp_path, name):
-    (doc,), losses = read(name, write(tmp_path, name, dump(many(name))))
+    path = write(tmp_path, name, dump(many(name)))
+    with bounded_time():
+        (doc,), losses = read(name, path)
     assert len(doc.spans["spert"]) == N
     assert len(doc._.relations) + len(messages(losses)) == N
+
+
+def test_many_lines_for_one_sentence(tmp_path):
+    """In ADE's file mentions are located by their text, and here it is everywhere."""
+    sentence = "ab " * 5000
+    path = tmp_path / "in.rel"
+    path.write_text("".join(f"1|{sentence}|a|{3 * i}|{3 * i + 1}|b|{3 * i + 1}|{3 * i + 2}\n" for i in range(3)))
+    with bounded_time():
+        _, losses = read("ade", path)
+    assert losses.counts["entity: not on token boundaries"] == 6
+
+
+@pytest.mark.parametrize("sign", ["a", "(", "a.", "http://a."])
+def test_long_word(tmp_path, sign):
+    """The tokenizer would need hours for some of these. What is shorter is tokenized as ever."""
+    n = 10**6 - 20 if sign == "a" else 10**5
+    text = (sign * n)[:n]
+    records = [
+        {"text": f"Ann likes {word} Bob", "entities": [{"start": 0, "end": 3, "label": "PER"}]}
+        for word in (text, "(" * 500)
+    ]
+    records[0]["entities"].append({"start": len(text) + 11, "end": len(text) + 14, "label": "PER"})
+    with bounded_time(20):
+        docs, losses = read("jsonl", write(tmp_path, "jsonl", *map(dump, records)))
+    assert [doc.text for doc in docs] == [record["text"] for record in records]
+    assert [span.text for span in docs[0].spans["spert"]] == ["Ann", "Bob"]
+    assert [token.text for token in docs[1]] == [token.text for token in NLP.make_doc(records[1]["text"])]
+    # A token that the file gives may be as long as it likes.
+    ((doc,), _) = read("spert-json", write(tmp_path, "spert-json", dump({"tokens": [text], "entities": []})))
+    assert len(doc) == 1 and not losses.counts
+
+
+def test_text_too_long_for_spacy(tmp_path):
+    docs, losses = read("jsonl", write(tmp_path, "jsonl", dump({"text": "a" * (10**6 + 1), "entities": []})))
+    assert docs == [] and "Text of length 1000001 exceeds maximum" in messages(losses)[0]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_huge_file(tmp_path, name, monkeypatch):
+    """A line or a list that is too long is not even parsed."""
+    monkeypatch.setattr("spacy_spert.stream.MAX_LINE", 2000)
+    monkeypatch.setattr("spacy_spert.formats._build.MAX_FILE", 2000)
+    good = dump(RECORDS[name])
+    path = write(tmp_path, name, good, b"[" * 5000, good)
+    docs, losses = read(name, path)
+    (message,) = messages(losses)
+    place, what = (f"{path}", "file") if name in LISTS else (f"{path}:2", "line")
+    assert message.startswith(f"{place}: The {what} is longer than 2000 bytes. Split it")
+    assert len(docs) == (0 if name in LISTS else 2)
+
+
+@pytest.mark.parametrize("raw", [raw for raw, _ in NO_JSON.values()] + [b" " * (2**24 + 1)], ids=[*NO_JSON, "huge"])
+def test_types(tmp_path, raw):
+    path = tmp_path / "types.json"
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="types.json: (Not valid JSON|The file is longer than 16777216 bytes)"):
+        read_types(path)
+
+
+def test_names_from_the_file_are_not_counted_without_end(tmp_path):
+    """Nor do messages repeat long texts."""
+    long = "a" * 10_000
+    spans = [{"token_start": 0, "token_end": 0, "label": f"{long}{i}"} for i in range(300)]
+    records = [{"answer": f"{i} {long}"} for i in range(300)] + [{**RECORDS["prodigy"], "spans": spans}]
+    _, losses = read("prodigy", write(tmp_path, "prodigy", *map(dump, records)))
+    assert len(losses.counts) < 210 and losses.counts["further reasons, too many to count apart"] > 0
+    assert all(len(message) < 1000 for message in messages(losses))
+
+
+def test_links_out_of_a_folder_are_not_read(tmp_path):
+    """brat's folders hold pairs of files; here some lead to files of others."""
+    folder, secret = tmp_path / "folder", tmp_path / "secret.txt"
+    folder.mkdir()
+    secret.write_text(TEXT)
+    (folder / "a.ann").symlink_to(secret)
+    (folder / "a.txt").write_text(TEXT)
+    (folder / "b.ann").write_text("T1\tPER 0 3\tAnn\n")
+    (folder / "b.txt").symlink_to(secret)
+    (folder / "c.ann").symlink_to(folder / "b.ann")
+    (folder / "c.txt").write_text(TEXT)
+    (folder / "up").symlink_to(tmp_path)
+    docs, losses = read("brat", folder)
+    assert [doc.user_data["meta"] for doc in docs] == [{"id": "c"}]
+    assert len(messages(losses)) == 2 and all("leads out of the folder" in message for message in messages(losses))
+    assert TEXT not in "".join(messages(losses))

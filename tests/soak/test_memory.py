@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from spacy.training import Example
 from spacy.util import load_config, registry
 from util import SYMMETRIC, TEXTS, finish_update, initialize, make_examples, make_nlp
 
@@ -50,7 +49,6 @@ class Growth:
 
     def check(self):
         memory, objects, tensors = (now - before for before, now in zip(self.before, self.now()))
-        print(f"memory {memory:.1f} MB of {self.before[0]:.0f}, objects {objects}, tensors {tensors}")
         assert tensors <= 0 and objects < LIMIT_OBJECTS and memory < LIMIT_MB
 
 
