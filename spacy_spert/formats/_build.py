@@ -328,7 +328,8 @@ def mark_sentences(doc: Doc, starts: Container[int]) -> None:
     """
     # Not token by token: each time the whole document would be looked through.
     values = [[1 if i in starts else -1] for i in range(len(doc))]
-    doc.from_array(["SENT_START"], numpy.asarray(values, dtype="int64").reshape(-1, 1).astype("uint64"))
+    array: Any = numpy.asarray(values, dtype="int64").reshape(-1, 1).astype("uint64")
+    doc.from_array(["SENT_START"], array)
 
 
 def expect(value: Any, kind: Any, where: str) -> Any:

@@ -121,10 +121,10 @@ def _locate(line: Line, origin: int) -> Tuple[Optional[int], Optional[int]]:
     """The places of effect and drug in the sentence; None for a mention that does not occur in it."""
     effects, drugs = _places(line)
     if not effects or not drugs:
-        return (effects or [None])[0], (drugs or [None])[0]
+        return next(iter(effects), None), next(iter(drugs), None)
     apart = line.drug_start - line.effect_start
     # To each effect the drugs before and after the place where it should be; any other is farther away.
-    pairs = []
+    pairs: List[Tuple[int, int]] = []
     for effect in effects:
         after = bisect_left(drugs, effect + apart)
         pairs.extend((effect, drug) for drug in drugs[max(after - 1, 0) : after + 1])
