@@ -18,7 +18,7 @@ import spacy
 import srsly
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
-from spacy.tokenizer import Tokenizer
+from spacy.tokenizer import Tokenizer  # type: ignore[import-not-found]
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
