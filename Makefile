@@ -1,5 +1,6 @@
 # make demo   set up, train on assets/, evaluate, draw
 # make test   set up, run the tests
+# make soak   set up, run the tests that take long: memory of long runs, killed trainings
 # make lint   style and types
 # make bench  time and memory beside the encoder; what to measure and how: ARGS="inference --threads 2"
 
@@ -13,13 +14,16 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test soak lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+soak: $(INSTALLED)
+	$(BIN)/python -m pytest -m soak
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .

@@ -72,7 +72,8 @@ class Errors:
     )
     S025 = (
         "Can't load the weights of component '{name}': they don't fit a model of width {width} with {entities} entity "
-        "and {relations} relation labels and spans of up to {max_width} tokens. The files come from another model."
+        "and {relations} relation labels and spans of up to {max_width} tokens. The files come from another model, or "
+        "were not written to their end."
     )
     S026 = "The component's model is not initialized. Call nlp.initialize() or load a trained pipeline."
     S030 = (

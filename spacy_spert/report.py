@@ -31,6 +31,8 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
     limit (int): Most documents to show; 0 for all.
     RETURNS (str): The page as HTML.
     """
+    # Names of files may hold bytes that are no text, which Python keeps as halves of characters.
+    model, data = (name.encode("utf8", "surrogateescape").decode("utf8", "replace") for name in (model, data))
     page, style, script = (_read(f"page.{name}") for name in ("html", "css", "js"))
     documents = worst_first(evaluation.documents)
     writer = _Writer(evaluation)

@@ -2,12 +2,17 @@
 
 import itertools
 import json
+import os
 
 import pytest
 from browser import Browser, Page, find_browser
-from util import make_evaluation
+from spacy import displacy
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
+from util import make_doc, make_evaluation
 
-from spacy_spert.relations import Relation
+from spacy_spert import displacy_relations
+from spacy_spert.relations import Relation, set_entities
 from spacy_spert.report import render_report
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="There is no Chromium; the variable CHROME can name one")
@@ -332,6 +337,47 @@ def test_hostile_text_and_labels_are_shown_and_not_run(browser, tmp_path):
         # As a label of an entity: in each pair of texts with it, on either side.
         n = 2 * 2 * (len(HOSTILE) - 1)
         assert page.run("document.querySelector('#shown').textContent") == f"{n} of {len(pairs)} documents"
+
+
+def test_hostile_signs_and_names(browser, tmp_path):
+    """What can't be part of a word, or not of a page: null bytes, line separators, names of files that are no text."""
+    words = ["<scr\x00ipt>window.hit=1</script>", "a\u2028window.hit=1//", "\x1b]0;\x07", "\ufffe", "\r\n<u>"]
+    evaluation = make_evaluation([((NOTHING[0], [(0, 1, "A")], []), NOTHING)])
+    (document,) = evaluation.documents
+    doc = Doc(document.reference.vocab, words=words)
+    set_entities(
+        doc, "spert", [Span(doc, i, i + 1, label=word) for i, word in enumerate(words)], [(0, 1, words[0], 1.0)]
+    )
+    evaluation.documents[0] = document._replace(predicted=doc, reference=doc, errors=[])
+    # As Python gives names with bytes that are no UTF-8.
+    names = [os.fsdecode(b"\xff</title><script>window.hit=1</script>"), "b\x00<!--"]
+    path = tmp_path / "report.html"
+    path.write_text(render_report(evaluation, *names), encoding="utf8")
+    page = Page(browser, path.as_uri())
+    assert page.run("window.hit") is None and page.complaints() == []
+    assert page.run("document.querySelectorAll('script').length") == 1
+    assert page.run("document.querySelectorAll('#list mark').length") == 2 * len(words)
+    assert page.run("document.querySelectorAll('u').length") == 0
+    assert page.run("document.title").startswith("\ufffd</title><script>window.hit=1</script> on b")
+
+
+def test_hostile_text_in_displacy(browser, tmp_path):
+    """Also as a page of spaCy's, which has no policy."""
+    docs = []
+    for one, two in itertools.permutations(HOSTILE, 2):
+        docs.append(make_doc(Vocab(), f"{one} {two} .", [(0, 1, one), (1, 2, two)], [(0, 1, one), (1, 0, two)]))
+    path = tmp_path / "displacy.html"
+    data = [displacy_relations(doc) for doc in docs]
+    path.write_text(displacy.render(data, style="dep", manual=True, page=True, jupyter=False), encoding="utf8")
+    page = Page(browser, path.as_uri())
+    page.run("document.querySelectorAll('*').forEach(e => e.dispatchEvent(new Event('mouseover')))")
+    page.run("new Promise(done => setTimeout(done, 100))")
+    assert page.run("window.hit") is None and page.complaints() == []
+    assert page.run("document.querySelectorAll('script, img, a, iframe, svg svg').length") == 0
+    names = page.run("[...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
+    assert not any(name.startswith("on") for name in names)
+    assert set(page.run("[...document.querySelectorAll('.displacy-label')].map(e => e.textContent)")) == set(HOSTILE)
+    assert set(page.run("[...document.querySelectorAll('.displacy-word')].map(e => e.textContent)")) == {*HOSTILE, "."}
 
 
 def test_policy_lets_nothing_else_run(browser, url):

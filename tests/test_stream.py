@@ -31,6 +31,12 @@ def run(path, source=INPUT, *, resume=False, stop=None, n=1, settings=None):
     return output.done
 
 
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch):
+    """No test takes the disk away, so none has to wait for it."""
+    monkeypatch.setattr("os.fsync", lambda number: None)
+
+
 @pytest.fixture(params=[0.0, 1e9], ids=["commit always", "commit at the end"])
 def commit_seconds(request, monkeypatch):
     monkeypatch.setattr(stream, "COMMIT_SECONDS", request.param)

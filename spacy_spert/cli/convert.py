@@ -117,7 +117,7 @@ def convert(
 
 
 def _check_arguments(
-    source: Path, output: Path, from_format: Optional[str], to_format: Optional[str], options: Iterable[str]
+    source: Path, output: Path, from_format: Optional[str], to_format: Optional[str], options: Dict[str, Any]
 ) -> None:
     if (from_format is None) == (to_format is None):
         raise ValueError(Errors.F025.format(formats=", ".join(READERS)))
@@ -130,7 +130,7 @@ def _check_arguments(
             raise ValueError(Errors.F028.format(option=name, format=READER_OPTIONS[option]))
     if output.is_dir():
         raise ValueError(Errors.F024.format(output=output))
-    if output.exists() and output.samefile(source):
+    if output.exists() and any(output.samefile(path) for path in (source, options.get("types")) if path):
         raise ValueError(Errors.F023.format(output=output))
     if from_format is not None and output.suffix != ".spacy":
         raise ValueError(Errors.F027.format(output=output))

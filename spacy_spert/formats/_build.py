@@ -7,21 +7,35 @@ that is broken; the place is added and the record skipped here.
 
 import json
 import os
+import re
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Callable, Container, Dict, Hashable, Iterable, Iterator, List, Optional, Set, Tuple
 
+import numpy
 import spacy
 import srsly
+from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
+from spacy.tokenizer import Tokenizer  # type: ignore[import-not-found]
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
+from .. import stream
 from ..relations import DEFAULT_SPANS_KEY, Row, set_entities
 from .errors import Errors, Reasons
 
 Build = Callable[[Any, str], Iterable[Doc]]
+
+# Most bytes of a file that is read as a whole. As Python's objects they take up to 25 times as many.
+MAX_FILE = 2**28
+# Numbers beyond 64 bits have no place in spaCy's format, and can be chosen so that dictionaries of them get very slow.
+MAX_NUMBER = 2.0**63
+# Most characters without a blank that the tokenizer gets at a time: for signs it needs time squared in them.
+MAX_WORD = 1000
+# Most reasons that are counted apart: they hold names from the file.
+MAX_REASONS = 200
 
 
 class StrictError(ValueError):
@@ -50,7 +64,7 @@ class Losses:
         """
         if self.strict:
             raise StrictError(message)
-        self.counts[reason] += 1
+        self.note(reason)
         self.places.setdefault(reason, []).append(message)
 
     def note(self, reason: str, n: int = 1) -> None:
@@ -60,7 +74,7 @@ class Losses:
         n (int): How many.
         """
         if n:
-            self.counts[reason] += n
+            self.counts[reason if reason in self.counts or len(self.counts) < MAX_REASONS else Reasons.OTHER] += n
 
 
 class Gold:
@@ -74,6 +88,8 @@ class Gold:
 
     def __init__(self, doc: Doc, losses: Losses, place: str, exact: bool = False) -> None:
         self.doc = doc
+        # Put together from the tokens each time.
+        self.text = doc.text
         self.losses = losses
         self.place = place
         self.exact = exact
@@ -99,7 +115,7 @@ class Gold:
         score (Optional[float]): Its score, if it has one.
         RAISES (ValueError): If it is unusable and the record must be exact.
         """
-        what = f"Entity {key} ({start}-{end}, {label!r})"
+        what = entity_name(key, f"{start}-{end}", label)
         if key in self._index:
             return self._refuse(Reasons.SAME_ID, Errors.F017.format(what=what))
         self._index[key] = None
@@ -115,7 +131,8 @@ class Gold:
             self.keys.append(key)
             return None
         if self.spans[twin].label_ != label:
-            message = Errors.F013.format(what=what, other=self.keys[twin], label=self.spans[twin].label_)
+            other, label = shorten(str(self.keys[twin])), shorten(self.spans[twin].label_)
+            message = Errors.F013.format(what=what, other=other, label=label)
             return self._refuse(Reasons.CONFLICT, message)
         self._index[key] = twin
         return self.losses.note(Reasons.MERGED.format(kind="entity"))
@@ -133,14 +150,13 @@ class Gold:
         text (Optional[str]): What the file says its text is; checked but for blanks.
         RAISES (ValueError): If it is unusable and the record must be exact.
         """
-        what = f"Entity {key} ({start}-{end}, {label!r})"
-        whole = self.doc.text
-        if not 0 <= start < end <= len(whole):
+        what = entity_name(key, f"{start}-{end}", label)
+        if not 0 <= start < end <= len(self.text):
             self._index.setdefault(key, None)
-            return self._refuse(Reasons.OUTSIDE, Errors.F011.format(what=what, n=len(whole), unit="characters"))
-        found = whole[start:end]
+            return self._refuse(Reasons.OUTSIDE, Errors.F011.format(what=what, n=len(self.text), unit="characters"))
+        found = self.text[start:end]
         if text is not None and text.split() != found.split():
-            message = Errors.F019.format(what=what, text=repr(found), expected=repr(text))
+            message = Errors.F019.format(what=what, text=repr(shorten(found)), expected=repr(shorten(text)))
             return self.lose(key, Reasons.OTHER_TEXT, message)
         span = self.doc.char_span(start, end)
         if span is None and found.strip():
@@ -149,7 +165,7 @@ class Gold:
             if span is not None:
                 self.losses.note(Reasons.TRIMMED)
         if span is None:
-            return self.lose(key, Reasons.MISALIGNED, Errors.F012.format(what=what, text=repr(found)))
+            return self.lose(key, Reasons.MISALIGNED, Errors.F012.format(what=what, text=repr(shorten(found))))
         return self.entity(key, span.start, span.end, label, score)
 
     def lose(self, key: Hashable, reason: str, message: str) -> None:
@@ -171,9 +187,11 @@ class Gold:
         score (float): Its score.
         RAISES (ValueError): If it is unusable and the record must be exact.
         """
-        what = f"Relation {head} -> {tail} ({label!r})"
+        what = relation_name(head, tail, label)
         if not is_label(label):
             return self._refuse(Reasons.NO_LABEL.format(kind="relation"), Errors.F010.format(what=what))
+        # JSON may hold halves of characters. Those of entities are refused by spaCy.
+        label.encode("utf8")
         for side, key in (("head", head), ("tail", tail)):
             if key not in self._index:
                 return self._refuse(Reasons.NO_ENTITY, Errors.F014.format(what=what, side=side))
@@ -203,7 +221,7 @@ class Gold:
         self.doc.set_ents(filter_spans(self.spans))
         if meta is not None:
             try:
-                srsly.msgpack_dumps(meta)
+                srsly.msgpack_dumps({"meta": meta})
             except (ValueError, OverflowError, TypeError) as err:
                 raise ValueError(Errors.F021.format(error=err)) from err
             self.doc.user_data["meta"] = meta
@@ -213,6 +231,16 @@ class Gold:
         if self.exact:
             raise ValueError(message)
         self.losses.drop(reason, f"{self.place}: {message}")
+
+
+def entity_name(key: Hashable, place: str, label: Any) -> str:
+    """RETURNS (str): How to call an entity in a message."""
+    return f"Entity {shorten(str(key))} ({place}, {shorten(repr(label))})"
+
+
+def relation_name(head: Any, tail: Any, label: Any) -> str:
+    """RETURNS (str): How to call a relation in a message."""
+    return f"Relation {shorten(str(head))} -> {shorten(str(tail))} ({shorten(repr(label))})"
 
 
 def is_label(value: Any) -> bool:
@@ -241,7 +269,7 @@ def doc_from_tokens(nlp: Language, words: Any, spaces: Optional[Any] = None) -> 
     """
     for i, word in enumerate(expect(words, list, "'tokens'")):
         if not isinstance(word, str) or not word:
-            raise ValueError(Errors.F006.format(index=i, value=repr(word)))
+            raise ValueError(Errors.F006.format(index=i, value=shorten(repr(word))))
     if spaces is not None:
         for i, space in enumerate(expect(spaces, list, "'spaces'")):
             expect(space, bool, f"'spaces'[{i}]")
@@ -261,7 +289,7 @@ def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None) -> Do
     """
     expect(text, str, "'text'")
     if offsets is None:
-        return nlp.make_doc(text)
+        return _tokenize(nlp, text)
     words: List[str] = []
     spaces: List[bool] = []
     position = 0
@@ -280,27 +308,43 @@ def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None) -> Do
     return Doc(nlp.vocab, words=words, spaces=spaces)
 
 
+def _tokenize(nlp: Language, text: str) -> Doc:
+    """What nlp.make_doc returns, in time that grows with the length only: very long words are cut before."""
+    if max(map(len, text.split()), default=0) <= MAX_WORD or not isinstance(nlp.tokenizer, Tokenizer):
+        return nlp.make_doc(text)
+    if len(text) > nlp.max_length:
+        raise ValueError(SpacyErrors.E088.format(length=len(text), max_length=nlp.max_length))
+    cuts = [match.end() for match in re.finditer(rf"\S{{{MAX_WORD}}}(?=\S)", text)]
+    parts = [nlp.make_doc(text[start:end]) for start, end in zip([0, *cuts], [*cuts, len(text)])]
+    words = [token.text for part in parts for token in part]
+    return Doc(nlp.vocab, words=words, spaces=[bool(token.whitespace_) for part in parts for token in part])
+
+
 def mark_sentences(doc: Doc, starts: Container[int]) -> None:
     """Mark the tokens that begin a sentence.
 
     doc (Doc): The document.
     starts (Container[int]): Indices of tokens.
     """
-    for token in doc:
-        token.is_sent_start = token.i in starts
+    # Not token by token: each time the whole document would be looked through.
+    values = [[1 if i in starts else -1] for i in range(len(doc))]
+    array: Any = numpy.asarray(values, dtype="int64").reshape(-1, 1).astype("uint64")
+    doc.from_array(["SENT_START"], array)
 
 
 def expect(value: Any, kind: Any, where: str) -> Any:
     """Check the type of a value from a file.
 
     value (Any): The value.
-    kind (Any): A type or a tuple of types. A boolean is no number here.
+    kind (Any): A type or a tuple of types. A boolean is no number here, nor is one beyond 64 bits.
     where (str): How to call it in a message.
     RETURNS (Any): The value.
     RAISES (ValueError): If it has another type.
     """
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)):
+        if isinstance(value, (int, float)) and abs(value) >= MAX_NUMBER:
+            raise ValueError(Errors.F041.format(where=where, value=shorten(repr(value))))
         return value
     names = {
         dict: "an object",
@@ -368,7 +412,7 @@ def note_fields(record: Dict[str, Any], known: Container[str], kind: str, losses
     """
     for key in record:
         if key not in known:
-            losses.note(Reasons.FIELD.format(kind=kind, key=key))
+            losses.note(Reasons.FIELD.format(kind=kind, key=shorten(key)))
 
 
 def parse_json(raw: bytes) -> Any:
@@ -376,15 +420,31 @@ def parse_json(raw: bytes) -> Any:
 
     raw (bytes): UTF-8, with or without a byte order mark.
     RETURNS (Any): The value.
-    RAISES (ValueError): If it is not JSON; NaN and Infinity are not.
+    RAISES (ValueError): If it is not JSON; NaN and Infinity are not, nor is a key that is there twice.
     """
     try:
-        return json.loads(raw.decode("utf-8-sig").strip(), parse_constant=_refuse_constant)
+        text = raw.decode("utf-8-sig").strip()
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_to_dict)
     except json.JSONDecodeError as err:
         line = f"line {err.lineno}, " if b"\n" in raw.strip() else ""
         raise ValueError(Errors.F001.format(error=f"{err.msg} ({line}column {err.colno})")) from err
     except (ValueError, RecursionError) as err:
         raise ValueError(Errors.F001.format(error=err)) from err
+
+
+def read_whole(path: Path, limit: int) -> bytes:
+    """Read a file that can't be read in parts.
+
+    path (Path): The file.
+    limit (int): Most bytes that it may have.
+    RETURNS (bytes): What it holds.
+    RAISES (ValueError): If it is larger.
+    """
+    with path.open("rb") as file_:
+        raw = file_.read(limit + 1)
+    if len(raw) > limit:
+        raise ValueError(Errors.F040.format(what="The file", limit=limit))
+    return raw
 
 
 def build_docs(path: Path, records: Iterable[Tuple[str, Any]], build: Build, losses: Losses) -> Iterator[Doc]:
@@ -403,7 +463,7 @@ def build_docs(path: Path, records: Iterable[Tuple[str, Any]], build: Build, los
             docs = list(build(record, place))
         except StrictError:
             raise
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             losses.drop(Reasons.BROKEN, f"{place}: {err}")
             continue
         yield from docs
@@ -434,10 +494,18 @@ def read_json_lines(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:
     """
     path = Path(path)
 
-    def from_line(raw: bytes, place: str) -> Iterable[Doc]:
+    def lines() -> Iterator[Tuple[str, Optional[bytes]]]:
+        with path.open("rb") as file_:
+            for line in stream.read_lines(file_, stream.MAX_LINE):
+                if line.raw is None or line.raw.strip():
+                    yield f"{path}:{line.number}", line.raw
+
+    def from_line(raw: Optional[bytes], place: str) -> Iterable[Doc]:
+        if raw is None:
+            raise ValueError(Errors.F040.format(what="The line", limit=stream.MAX_LINE))
         return build(expect(parse_json(raw), dict, "the record"), place)
 
-    return build_docs(path, read_lines(path), from_line, losses)
+    return build_docs(path, lines(), from_line, losses)
 
 
 def read_json_list(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:
@@ -454,7 +522,7 @@ def read_json_list(path: Any, build: Build, losses: Losses) -> Iterator[Doc]:
         return build(expect(value, dict, "the record"), place)
 
     try:
-        values = expect(parse_json(path.read_bytes()), list, "the file")
+        values = expect(parse_json(read_whole(path, MAX_FILE)), list, "the file")
     except ValueError as err:
         losses.drop(Reasons.BROKEN, f"{path}: {err}")
         return
@@ -473,8 +541,10 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
     try:
-        with part.open(mode, encoding=None if "b" in mode else "utf-8") as file_:
+        # Not "w", which would follow a link that somebody put there meanwhile.
+        with part.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file_:
             yield file_
         os.replace(part, path)
     finally:
@@ -484,6 +554,14 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
 def shorten(text: str, limit: int = 80) -> str:
     """RETURNS (str): The text, cut if it is longer than the limit."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _to_dict(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {shorten(repr(key))} is there twice")
+    return found
 
 
 def _refuse_constant(value: str) -> None:

@@ -12,6 +12,7 @@
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
@@ -97,31 +98,34 @@ def _parse(raw: bytes, place: str) -> Line:
     return Line(place, pmid, sentence, effect, int(effect_start), drug, int(drug_start))
 
 
-def _occurrences(line: Line) -> Iterator[Tuple[int, int]]:
-    """All pairs of places in the sentence where effect and drug occur."""
-    for effect in re.finditer(f"(?={re.escape(line.effect)})", line.sentence):
-        for drug in re.finditer(f"(?={re.escape(line.drug)})", line.sentence):
-            yield effect.start(), drug.start()
+def _places(line: Line) -> Tuple[List[int], List[int]]:
+    """All places in the sentence where effect and drug occur."""
+    effects, drugs = (
+        [match.start() for match in re.finditer(f"(?={re.escape(mention)})", line.sentence)]
+        for mention in (line.effect, line.drug)
+    )
+    return effects, drugs
 
 
 def _origin(lines: List[Line]) -> int:
     """Where in the abstract the sentence begins, according to most of its lines."""
     votes: Counter[int] = Counter()
     for line in lines:
-        votes.update(
-            line.effect_start - effect
-            for effect, drug in _occurrences(line)
-            if drug - effect == line.drug_start - line.effect_start
-        )
+        effects, drugs = _places(line)
+        apart, known = line.drug_start - line.effect_start, set(drugs)
+        votes.update(line.effect_start - effect for effect in effects if effect + apart in known)
     return votes.most_common(1)[0][0] if votes else 0
 
 
 def _locate(line: Line, origin: int) -> Tuple[Optional[int], Optional[int]]:
     """The places of effect and drug in the sentence; None for a mention that does not occur in it."""
-    pairs = list(_occurrences(line))
-    if not pairs:
-        places = (line.sentence.find(line.effect), line.sentence.find(line.drug))
-        effect, drug = (None if place < 0 else place for place in places)
-        return effect, drug
+    effects, drugs = _places(line)
+    if not effects or not drugs:
+        return next(iter(effects), None), next(iter(drugs), None)
     apart = line.drug_start - line.effect_start
+    # To each effect the drugs before and after the place where it should be; any other is farther away.
+    pairs: List[Tuple[int, int]] = []
+    for effect in effects:
+        after = bisect_left(drugs, effect + apart)
+        pairs.extend((effect, drug) for drug in drugs[max(after - 1, 0) : after + 1])
     return min(pairs, key=lambda pair: (abs(pair[1] - pair[0] - apart), abs(line.effect_start - pair[0] - origin)))

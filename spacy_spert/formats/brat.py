@@ -10,6 +10,7 @@
 - Relations go from Arg1 to Arg2. Those of events have an end that is no entity.
 - Events (E), attributes (A, M), normalizations (N), notes (#) and equivalences (*) are counted and left out.
 - A text file without an annotation file has not been annotated: counted and left out.
+- Links that lead out of the folder are not followed.
 - The name without its ending goes to `doc.user_data["meta"]["id"]`.
 """
 
@@ -20,7 +21,7 @@ from typing import Iterable, Iterator, Optional, Tuple, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, build_docs, defaults, doc_from_text, read_lines, shorten
+from ._build import Gold, Losses, build_docs, defaults, doc_from_text, entity_name, read_lines, shorten
 from .errors import Errors, Reasons
 
 ENTITY = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?$")
@@ -44,6 +45,8 @@ def read_brat(path: Union[str, Path], nlp: Optional[Language] = None, losses: Op
         for file in (txt, ann):
             if not file.is_file():
                 raise ValueError(Errors.F034.format(path=file))
+            if path.is_dir() and not file.resolve().is_relative_to(path.resolve()):
+                raise ValueError(Errors.F039.format(path=file, folder=path))
         # Not read as text, which would turn each CR LF into one character.
         gold = Gold(doc_from_text(nlp, txt.read_bytes().decode("utf-8")), losses, place)
         relations = []
@@ -79,7 +82,7 @@ def _documents(path: Path, losses: Losses) -> Iterator[Tuple[str, Path]]:
 
 def _add_entity(gold: Gold, key: str, label: str, offsets: str, text: Optional[str]) -> None:
     if ";" in offsets:
-        what = f"Entity {key} ({offsets}, {label!r})"
+        what = entity_name(key, shorten(offsets), label)
         gold.lose(key, Reasons.DISCONTINUOUS, Errors.F020.format(what=what))
         return
     start, end = map(int, offsets.split())

@@ -42,6 +42,9 @@ class Errors:
     F035 = "Line {line}: not an annotation line of brat: {value}"
     F037 = "{what}: more than one entity ends at its head or tail, and 'head_span' and 'child_span' are missing."
     F038 = "{what} has no offsets in characters but {value}."
+    F039 = "{path} leads out of the folder {folder}. Put the file itself there if it belongs to the corpus."
+    F040 = "{what} is longer than {limit} bytes. Split it, or use JSON lines, which are read one by one."
+    F041 = "{where} is too large a number: {value}"
     F036 = "The text is none of the strings of 'data': {keys}"
 
 
@@ -64,4 +67,5 @@ class Reasons:
     NOT_FOUND = "entity: not found in the sentence"
     MERGED = "{kind}: given twice, merged"
     TRIMMED = "entity: blanks at its ends cut off"
+    OTHER = "further reasons, too many to count apart"
     FIELD = "{kind}: field '{key}' not kept"

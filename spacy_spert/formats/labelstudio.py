@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterable, Iterator, Optional, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, defaults, doc_from_text, expect, objects, read_json_list, take
+from ._build import Gold, Losses, defaults, doc_from_text, expect, objects, read_json_list, shorten, take
 from .errors import Errors, Reasons
 
 
@@ -48,7 +48,7 @@ def read_labelstudio(
             if result.get("type") == "labels":
                 _add_entity(gold, result, where)
             elif result.get("type") != "relation":
-                losses.note(f"result: type {result.get('type')!r} not kept")
+                losses.note(f"result: type {shorten(repr(result.get('type')))} not kept")
         for where, result in results:
             if result.get("type") == "relation":
                 _add_relations(gold, result, where)
@@ -62,7 +62,7 @@ def _text(data: Dict[str, Any]) -> str:
     if isinstance(data.get("text"), str):
         return data["text"]
     if len(strings) != 1:
-        raise ValueError(Errors.F036.format(keys=list(data)))
+        raise ValueError(Errors.F036.format(keys=shorten(str(list(data)), 400)))
     return strings[0]
 
 
@@ -71,7 +71,8 @@ def _add_entity(gold: Gold, result: Dict[str, Any], where: str) -> None:
     start, end = value.get("start"), value.get("end")
     labels = expect(value.get("labels") or [None], list, f"'labels' of {where}")
     if not isinstance(start, int) or not isinstance(end, int):
-        message = Errors.F038.format(what=f"Entity {key} ({labels[0]!r})", value=repr(start))
+        what = f"Entity {shorten(key)} ({shorten(repr(labels[0]))})"
+        message = Errors.F038.format(what=what, value=shorten(repr(start)))
         gold.lose(key, Reasons.NO_OFFSETS, message)
         return
     # Line breaks are escaped twice in the export.
@@ -85,9 +86,11 @@ def _add_relations(gold: Gold, result: Dict[str, Any], where: str) -> None:
     head, tail = take(result, "from_id", str, where), take(result, "to_id", str, where)
     direction = result.get("direction") or "right"
     pairs = {"right": [(head, tail)], "left": [(tail, head)], "bi": [(head, tail), (tail, head)]}
-    if direction not in pairs:
+    if not isinstance(direction, str) or direction not in pairs:
         expected = "one of " + ", ".join(pairs)
-        raise ValueError(Errors.F002.format(where=f"'direction' of {where}", expected=expected, value=repr(direction)))
+        raise ValueError(
+            Errors.F002.format(where=f"'direction' of {where}", expected=expected, value=shorten(repr(direction)))
+        )
     for label in expect(result.get("labels") or [None], list, f"'labels' of {where}"):
         for pair in pairs[direction]:
             gold.relation(*pair, label)

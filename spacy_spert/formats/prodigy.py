@@ -13,12 +13,23 @@
 """
 
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, defaults, doc_from_text, expect, objects, read_json_lines, take
+from ._build import (
+    Gold,
+    Losses,
+    defaults,
+    doc_from_text,
+    expect,
+    objects,
+    read_json_lines,
+    relation_name,
+    shorten,
+    take,
+)
 from .errors import Errors, Reasons
 
 
@@ -36,31 +47,32 @@ def read_prodigy(
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         if record.get("answer") != "accept":
-            losses.note(f"record: answer is {record.get('answer')!r}, not 'accept'")
+            losses.note(f"record: answer is {shorten(repr(record.get('answer')))}, not 'accept'")
             return
         offsets = [[take(t, "start", int, where), take(t, "end", int, where)] for where, t in objects(record, "tokens")]
         gold = Gold(doc_from_text(nlp, take(record, "text", str), offsets), losses, place)
-        by_end: Dict[int, List[Tuple[int, int]]] = {}
+        # The spans that end at a token, each once, in their order.
+        by_end: Dict[int, Dict[Tuple[int, int], None]] = {}
         for n, (where, span) in enumerate(objects(record, "spans", required=False)):
             start, end = _tokens(span, where)
             key = (start, end)
             # A second label on a span needs a key of its own: relations mean the first.
             gold.entity(key if key not in gold else (start, end, n), start, end + 1, span.get("label"))
-            if key not in by_end.setdefault(end, []):
-                by_end[end].append(key)
+            by_end.setdefault(end, {})[key] = None
         for where, relation in objects(record, "relations", required=False):
-            ends = []
+            ends: List[Collection[Tuple[int, int]]] = []
             for side in ("head", "child"):
                 token = take(relation, side, int, where)
-                keys = by_end.get(token, [(token, token)])
+                keys: Collection[Tuple[int, int]] = by_end.get(token) or [(token, token)]
                 if isinstance(relation.get(f"{side}_span"), dict):
                     keys = [_tokens(relation[f"{side}_span"], f"'{side}_span' of {where}")]
                 ends.append(keys)
             if max(map(len, ends)) > 1:
-                message = Errors.F037.format(what=f"Relation {ends[0]} -> {ends[1]} ({relation.get('label')!r})")
+                what = relation_name(relation["head"], relation["child"], relation.get("label"))
+                message = Errors.F037.format(what=what)
                 losses.drop(Reasons.AMBIGUOUS, f"{place}: {message}")
             else:
-                gold.relation(ends[0][0], ends[1][0], relation.get("label"))
+                gold.relation(next(iter(ends[0])), next(iter(ends[1])), relation.get("label"))
         yield gold.finish(expect(record["meta"], dict, "'meta'") if record.get("meta") is not None else None)
 
     return read_json_lines(path, build, losses)

@@ -11,6 +11,7 @@
 - SciERC's symmetric relations are COMPARE and CONJUNCTION. Some of its relations are given twice.
 """
 
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
@@ -57,11 +58,11 @@ def read_scierc(
         sentences = [expect(words, list, "a sentence") for words in take(record, "sentences", list)]
         ner = _entries(record, "ner", len(sentences), 2)
         relations = _entries(record, "relations", len(sentences), 4)
-        starts = [sum(map(len, sentences[:i])) for i in range(len(sentences))]
+        starts = list(accumulate(map(len, sentences), initial=0))[:-1]
         if not per_sentence:
             doc = doc_from_tokens(nlp, [word for words in sentences for word in words])
-            mark_sentences(doc, starts)
-            yield _annotate(Gold(doc, losses, place), 0, sum(ner, []), sum(relations, [])).finish(meta)
+            mark_sentences(doc, set(starts))
+            yield _annotate(Gold(doc, losses, place), 0, chain(*ner), chain(*relations)).finish(meta)
             return
         for i, words in enumerate(sentences):
             gold = Gold(doc_from_tokens(nlp, words), losses, f"{place}, sentence {i}")
@@ -90,7 +91,7 @@ def _entries(record: Dict[str, Any], key: str, n: int, numbers: int) -> List[Lis
     return found
 
 
-def _annotate(gold: Gold, offset: int, ner: List[Entry], relations: List[Entry]) -> Gold:
+def _annotate(gold: Gold, offset: int, ner: Iterable[Entry], relations: Iterable[Entry]) -> Gold:
     for n, ((start, end), label) in enumerate(ner):
         key = (start, end)
         # A second label on a span needs a key of its own: relations mean the first.

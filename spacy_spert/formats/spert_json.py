@@ -23,16 +23,22 @@ from ._build import (
     Losses,
     defaults,
     doc_from_tokens,
+    entity_name,
     expect,
     mark_sentences,
     note_fields,
     parse_json,
     read_json_list,
+    read_whole,
+    relation_name,
+    shorten,
     take,
 )
 from .errors import Errors
 from .jsonl import add_annotations, annotations, meta_of, sentence_starts, write_records
 
+# Most bytes of a types.json.
+MAX_TYPES = 2**24
 FIELDS = ("tokens", "spaces", "sent_starts", "entities", "relations", "orig_id", "meta")
 
 
@@ -57,7 +63,7 @@ def read_types(path: Union[str, Path]) -> Types:
     RAISES (ValueError): If it has another form.
     """
     try:
-        value = expect(parse_json(Path(path).read_bytes()), dict, "the file")
+        value = expect(parse_json(read_whole(Path(path), MAX_TYPES)), dict, "the file")
         entities, relations = take(value, "entities", dict), take(value, "relations", dict)
         for label, entry in relations.items():
             expect(entry, dict, f"relation '{label}'")
@@ -136,9 +142,9 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
 def _check_labels(gold: Gold, types: Types) -> None:
     for i, span in enumerate(gold.spans):
         if span.label_ not in types.entities:
-            what = f"Entity {i} ({span.start}-{span.end}, '{span.label_}')"
-            raise ValueError(Errors.F018.format(what=what, labels=types.entities))
+            what = entity_name(i, f"{span.start}-{span.end}", span.label_)
+            raise ValueError(Errors.F018.format(what=what, labels=shorten(str(types.entities), 400)))
     for head, tail, label, _ in gold.rows:
         if label not in types.relations:
-            what = f"Relation {head} -> {tail} ('{label}')"
-            raise ValueError(Errors.F018.format(what=what, labels=types.relations))
+            what = relation_name(head, tail, label)
+            raise ValueError(Errors.F018.format(what=what, labels=shorten(str(types.relations), 400)))

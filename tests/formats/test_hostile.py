@@ -1,0 +1,359 @@
+"""Files made to break things: each reader names what is wrong, loses only that, and comes to an end."""
+
+import copy
+import json
+import time
+from contextlib import contextmanager
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+
+from spacy_spert.formats import READERS, Losses, StrictError, load
+from spacy_spert.formats.spert_json import read_types
+
+NLP = spacy.blank("xx")
+TEXT = "Ann lives in Bonn ."
+WORDS = TEXT.split()
+OFFSETS = [(0, 3), (4, 9), (10, 12), (13, 17), (18, 19)]
+# A record of each format that is JSON.
+RECORDS = {
+    "jsonl": {
+        "text": TEXT,
+        "token_offsets": [[*pair] for pair in OFFSETS],
+        "sent_starts": [0],
+        "entities": [
+            {"start": 0, "end": 3, "label": "PER", "score": 0.5},
+            {"start": 13, "end": 17, "label": "LOC", "score": 1.0},
+        ],
+        "relations": [{"head": 0, "tail": 1, "label": "LIVES_IN", "score": 0.5}],
+        "meta": {"id": 7},
+    },
+    "spert-json": {
+        "tokens": WORDS,
+        "spaces": [True] * 5,
+        "sent_starts": [0],
+        "entities": [{"type": "PER", "start": 0, "end": 1}, {"type": "LOC", "start": 3, "end": 4, "score": 0.5}],
+        "relations": [{"type": "LIVES_IN", "head": 0, "tail": 1, "score": 0.5}],
+        "orig_id": 7,
+        "meta": {"x": 1},
+    },
+    "scierc": {
+        "doc_key": "X1",
+        "sentences": [WORDS],
+        "ner": [[[0, 0, "PER"], [3, 3, "LOC"]]],
+        "relations": [[[0, 0, 3, 3, "LIVES_IN"]]],
+    },
+    "prodigy": {
+        "text": TEXT,
+        "tokens": [{"text": TEXT[a:b], "start": a, "end": b, "id": i} for i, (a, b) in enumerate(OFFSETS)],
+        "spans": [
+            {"start": 0, "end": 3, "token_start": 0, "token_end": 0, "label": "PER"},
+            {"start": 13, "end": 17, "token_start": 3, "token_end": 3, "label": "LOC"},
+        ],
+        "relations": [{"head": 0, "child": 3, "label": "LIVES_IN", "head_span": {"token_start": 0, "token_end": 0}}],
+        "answer": "accept",
+        "meta": {"id": 7},
+    },
+    "labelstudio": {
+        "id": 1,
+        "data": {"text": TEXT},
+        "annotations": [
+            {
+                "result": [
+                    {"id": "a", "type": "labels", "value": {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}},
+                    {"id": "b", "type": "labels", "value": {"start": 13, "end": 17, "labels": ["LOC"]}},
+                    {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right", "labels": ["LIVES_IN"]},
+                ]
+            }
+        ],
+    },
+    "doccano": {
+        "id": 1,
+        "text": TEXT,
+        "entities": [
+            {"id": 4, "label": "PER", "start_offset": 0, "end_offset": 3},
+            {"id": 5, "label": "LOC", "start_offset": 13, "end_offset": 17},
+        ],
+        "relations": [{"id": 2, "from_id": 4, "to_id": 5, "type": "LIVES_IN"}],
+    },
+}
+# These are one list; the others are a record a line.
+LISTS = ("spert-json", "labelstudio")
+
+
+def read(name, path):
+    """RETURNS (Tuple[List[Doc], Losses]): The documents, after a way through spaCy's format, and what was lost."""
+    losses = Losses()
+    docs = list(load(READERS[name])(path, NLP, losses))
+    stored = DocBin(store_user_data=True, docs=docs).to_bytes()
+    return list(DocBin().from_bytes(stored).get_docs(NLP.vocab)), losses
+
+
+def messages(losses):
+    return [message for places in losses.places.values() for message in places]
+
+
+def write(tmp_path, name, *raw):
+    path = tmp_path / f"in.{name}"
+    path.write_bytes(b"[" + b",\n".join(raw) + b"]" if name in LISTS else b"\n".join(raw))
+    return path
+
+
+def dump(record):
+    return json.dumps(record).encode()
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_record(tmp_path, name):
+    """What the tests below start from is whole."""
+    (doc,), losses = read(name, write(tmp_path, name, dump(RECORDS[name])))
+    assert [(r.head.text, r.label, r.tail.text) for r in doc._.relations] == [("Ann", "LIVES_IN", "Bonn")]
+    assert messages(losses) == []
+
+
+NO_JSON = {
+    "deep list": (b"[" * 100_000, "maximum recursion depth"),
+    "deep and closed": (b"[" * 100_000 + b"]" * 100_000, "maximum recursion depth"),
+    "deep object": (b'{"a":' * 100_000, "maximum recursion depth"),
+    "long number": (b'{"text": ' + b"9" * 1_000_000 + b"}", "1000000 digits"),
+    "NaN": (b'{"text": NaN}', "NaN is no JSON number"),
+    "Infinity": (b'{"text": -Infinity}', "-Infinity is no JSON number"),
+    "key twice": (b'{"text": "a", "text": "b"}', "the key 'text' is there twice"),
+    "invalid UTF-8": (b'{"text": "\xff"}', "can't decode byte 0xff"),
+    "UTF-16": ('{"text": "a"}'.encode("utf-16"), "can't decode byte 0xff"),
+    "UTF-16 without mark": ('{"text": "a"}'.encode("utf-16-le"), "Expecting property name"),
+    "null bytes": (b"\x00" * 1000, "Expecting value"),
+    "open string": (b'"' + b"a" * 5_000_000, None),
+}
+
+
+@pytest.mark.parametrize("case", NO_JSON)
+@pytest.mark.parametrize("name", RECORDS)
+def test_no_json(tmp_path, name, case):
+    """A line is lost and named, and those around it are read. A list can't be read any further."""
+    raw, expected = NO_JSON[case]
+    good = dump(RECORDS[name])
+    path = write(tmp_path, name, good, raw, good)
+    docs, losses = read(name, path)
+    (message,) = messages(losses)
+    # In a list the string ends where the next one begins.
+    assert (expected or "Not valid JSON: ") in message and len(message) < 1000
+    assert message.startswith(f"{path}: " if name in LISTS else f"{path}:2: ")
+    assert len(docs) == (0 if name in LISTS else 2)
+
+
+DEEP = 5
+for _ in range(480):
+    DEEP = [DEEP]
+VALUES = [
+    None,
+    True,
+    False,
+    -1,
+    2,
+    10**6,
+    2**63,
+    -(10**400),
+    0.5,
+    1e300,
+    "",
+    "0",
+    " ",
+    "\ud800",
+    "\x00",
+    "a" * 5000,
+    "(" * 1100,
+    [],
+    [None],
+    {},
+    {"a": 1},
+    DEEP,
+]
+
+
+def nodes(value, path=()):
+    """The ways to all values inside a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from nodes(inner, (*path, key))
+
+
+def replaced(record, path, raw):
+    """RETURNS (bytes): The record as JSON, with another value in a place."""
+    record = copy.deepcopy(record)
+    inner = record
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = "@@"
+    return dump(record).replace(b'"@@"', raw)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_any_value_anywhere(tmp_path, name):
+    """Nothing but what is counted happens, and what is read can be stored."""
+    record = RECORDS[name]
+    good = dump(record)
+    raws = [dump(value) for value in VALUES] + [b"1e999", b"-1e999", b"1E5"]
+    changed = [replaced(record, path, raw) for path in nodes(record) for raw in raws]
+    path = write(tmp_path, name, *changed, good)
+    docs, losses = read(name, path)
+    assert docs[-1].text.split() == WORDS and len(docs[-1]._.relations) == 1
+    lost = sum(places != [] for places in losses.places.values())
+    assert lost and all(message.startswith(str(path)) and len(message) < 2000 for message in messages(losses))
+    assert len(changed) + 1 - len(losses.places["record: broken, skipped"]) - len(docs) in range(
+        losses.counts["record: no annotation"] + sum(n for r, n in losses.counts.items() if "answer is" in r) + 1
+    )
+    # Each is an error where nothing may be lost, and no other kind of error.
+    for i, raw in enumerate(changed[::13]):
+        one = tmp_path / f"{i}"
+        one.write_bytes(b"[" + raw + b"]" if name in LISTS else raw)
+        try:
+            list(load(READERS[name])(one, NLP))
+        except StrictError as err:
+            assert str(err).startswith(str(one))
+
+
+N = 20_000
+
+
+def many(name):
+    """A record with many entities and relations, for which comparing each with each would take long."""
+    text, ends = "x " * N, [(2 * i, 2 * i + 1) for i in range(N)]
+    pairs = [(i, (i + 1) % N) for i in range(N)]
+    if name == "scierc":
+        ner = [[[i, i, "A"]] for i in range(N)]
+        relations = [[[head, head, tail, tail, "R"]] for head, tail in pairs]
+        return {"sentences": [["x"]] * N, "ner": ner, "relations": relations}
+    if name == "prodigy":
+        # All end at the same token.
+        spans = [{"token_start": i, "token_end": N - 1, "label": "A"} for i in range(N)]
+        relations = [{"head": N - 1, "child": N - 1, "label": "R"}] * N
+        tokens = [{"start": start, "end": end} for start, end in ends]
+        return {"text": text, "tokens": tokens, "spans": spans, "relations": relations, "answer": "accept"}
+    if name == "labelstudio":
+        labels = [
+            {"id": str(i), "type": "labels", "value": {"start": a, "end": b, "text": "x", "labels": ["A"]}}
+            for i, (a, b) in enumerate(ends)
+        ]
+        relations = [{"type": "relation", "from_id": str(a), "to_id": str(b), "labels": ["R"]} for a, b in pairs]
+        return {"data": {"text": text}, "annotations": [{"result": labels + relations}]}
+    if name == "doccano":
+        entities = [{"id": i, "label": "A", "start_offset": a, "end_offset": b} for i, (a, b) in enumerate(ends)]
+        return {
+            "text": text,
+            "entities": entities,
+            "relations": [{"from_id": a, "to_id": b, "type": "R"} for a, b in pairs],
+        }
+    label = "label" if name == "jsonl" else "type"
+    relations = [{"head": head, "tail": tail, label: "R"} for head, tail in pairs]
+    if name == "jsonl":
+        return {"text": text, "entities": [{"start": a, "end": b, label: "A"} for a, b in ends], "relations": relations}
+    return {
+        "tokens": ["x"] * N,
+        "entities": [{"start": i, "end": i + 1, label: "A"} for i in range(N)],
+        "relations": relations,
+    }
+
+
+@contextmanager
+def bounded_time(seconds=6.0):
+    """Of the processor. What takes time squared in N takes a multiple of this, what is right a small part."""
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < seconds
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_many(tmp_path, name):
+    path = write(tmp_path, name, dump(many(name)))
+    with bounded_time():
+        (doc,), losses = read(name, path)
+    assert len(doc.spans["spert"]) == N
+    assert len(doc._.relations) + len(messages(losses)) == N
+
+
+def test_many_lines_for_one_sentence(tmp_path):
+    """In ADE's file mentions are located by their text, and here it is everywhere."""
+    sentence = "ab " * 5000
+    path = tmp_path / "in.rel"
+    path.write_text("".join(f"1|{sentence}|a|{3 * i}|{3 * i + 1}|b|{3 * i + 1}|{3 * i + 2}\n" for i in range(3)))
+    with bounded_time():
+        _, losses = read("ade", path)
+    assert losses.counts["entity: not on token boundaries"] == 6
+
+
+@pytest.mark.parametrize("sign", ["a", "(", "a.", "http://a."])
+def test_long_word(tmp_path, sign):
+    """The tokenizer would need hours for some of these. What is shorter is tokenized as ever."""
+    n = 10**6 - 20 if sign == "a" else 10**5
+    text = (sign * n)[:n]
+    records = [
+        {"text": f"Ann likes {word} Bob", "entities": [{"start": 0, "end": 3, "label": "PER"}]}
+        for word in (text, "(" * 500)
+    ]
+    records[0]["entities"].append({"start": len(text) + 11, "end": len(text) + 14, "label": "PER"})
+    with bounded_time(20):
+        docs, losses = read("jsonl", write(tmp_path, "jsonl", *map(dump, records)))
+    assert [doc.text for doc in docs] == [record["text"] for record in records]
+    assert [span.text for span in docs[0].spans["spert"]] == ["Ann", "Bob"]
+    assert [token.text for token in docs[1]] == [token.text for token in NLP.make_doc(records[1]["text"])]
+    # A token that the file gives may be as long as it likes.
+    ((doc,), _) = read("spert-json", write(tmp_path, "spert-json", dump({"tokens": [text], "entities": []})))
+    assert len(doc) == 1 and not losses.counts
+
+
+def test_text_too_long_for_spacy(tmp_path):
+    docs, losses = read("jsonl", write(tmp_path, "jsonl", dump({"text": "a" * (10**6 + 1), "entities": []})))
+    assert docs == [] and "Text of length 1000001 exceeds maximum" in messages(losses)[0]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_huge_file(tmp_path, name, monkeypatch):
+    """A line or a list that is too long is not even parsed."""
+    monkeypatch.setattr("spacy_spert.stream.MAX_LINE", 2000)
+    monkeypatch.setattr("spacy_spert.formats._build.MAX_FILE", 2000)
+    good = dump(RECORDS[name])
+    path = write(tmp_path, name, good, b"[" * 5000, good)
+    docs, losses = read(name, path)
+    (message,) = messages(losses)
+    place, what = (f"{path}", "file") if name in LISTS else (f"{path}:2", "line")
+    assert message.startswith(f"{place}: The {what} is longer than 2000 bytes. Split it")
+    assert len(docs) == (0 if name in LISTS else 2)
+
+
+@pytest.mark.parametrize("raw", [raw for raw, _ in NO_JSON.values()] + [b" " * (2**24 + 1)], ids=[*NO_JSON, "huge"])
+def test_types(tmp_path, raw):
+    path = tmp_path / "types.json"
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="types.json: (Not valid JSON|The file is longer than 16777216 bytes)"):
+        read_types(path)
+
+
+def test_names_from_the_file_are_not_counted_without_end(tmp_path):
+    """Nor do messages repeat long texts."""
+    long = "a" * 10_000
+    spans = [{"token_start": 0, "token_end": 0, "label": f"{long}{i}"} for i in range(300)]
+    records = [{"answer": f"{i} {long}"} for i in range(300)] + [{**RECORDS["prodigy"], "spans": spans}]
+    _, losses = read("prodigy", write(tmp_path, "prodigy", *map(dump, records)))
+    assert len(losses.counts) < 210 and losses.counts["further reasons, too many to count apart"] > 0
+    assert all(len(message) < 1000 for message in messages(losses))
+
+
+def test_links_out_of_a_folder_are_not_read(tmp_path):
+    """brat's folders hold pairs of files; here some lead to files of others."""
+    folder, secret = tmp_path / "folder", tmp_path / "secret.txt"
+    folder.mkdir()
+    secret.write_text(TEXT)
+    (folder / "a.ann").symlink_to(secret)
+    (folder / "a.txt").write_text(TEXT)
+    (folder / "b.ann").write_text("T1\tPER 0 3\tAnn\n")
+    (folder / "b.txt").symlink_to(secret)
+    (folder / "c.ann").symlink_to(folder / "b.ann")
+    (folder / "c.txt").write_text(TEXT)
+    (folder / "up").symlink_to(tmp_path)
+    docs, losses = read("brat", folder)
+    assert [doc.user_data["meta"] for doc in docs] == [{"id": "c"}]
+    assert len(messages(losses)) == 2 and all("leads out of the folder" in message for message in messages(losses))
+    assert TEXT not in "".join(messages(losses))
