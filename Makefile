@@ -1,16 +1,19 @@
-# make demo   set up, train on assets/, evaluate, draw
-# make test   set up, run the tests
-# make lint   style and types
+# make demo        set up, train on assets/, evaluate, draw
+# make test        set up, run the tests
+# make lint        style and types
+# make packaging   build, install into fresh environments, run the tests there
 
 PYTHON ?= python3
 VENV ?= .venv
 # Settings for the demo, e.g. VARS="--vars.max_steps 50"
 VARS ?=
+# Arguments of scripts/check_packaging.py, e.g. CHECK="--python 3.12 --resolution newest"
+CHECK ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint packaging clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
@@ -22,6 +25,10 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+packaging: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/python scripts/check_packaging.py $(CHECK)
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
