@@ -1,8 +1,9 @@
-# make demo   set up, train on assets/, evaluate, draw
-# make test   set up, run the tests
-# make soak   set up, run the tests that take long: memory of long runs, killed trainings
-# make lint   style and types
-# make bench  time and memory beside the encoder; what to measure and how: ARGS="inference --threads 2"
+# make demo        set up, train on assets/, evaluate, draw
+# make test        set up, run the tests
+# make soak        the tests that take long: memory of long runs, killed trainings
+# make lint        style and types
+# make bench       time and memory beside the encoder; ARGS="inference --threads 2" says what to measure and how
+# make packaging   build, install into fresh environments, run the tests there
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,11 +11,13 @@ VENV ?= .venv
 VARS ?=
 # Arguments of the benchmarks, see `python -m benchmarks --help`
 ARGS ?=
+# Arguments of scripts/check_packaging.py, e.g. CHECK="--python 3.12 --resolution newest"
+CHECK ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test soak lint bench clean
+.PHONY: demo test soak lint bench packaging clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
@@ -33,6 +36,10 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python scripts/fetch_encoder.py encoder
 	$(BIN)/python -m benchmarks $(ARGS)
+
+packaging: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/python scripts/check_packaging.py $(CHECK)
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
