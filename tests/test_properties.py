@@ -141,8 +141,8 @@ def test_any_documents_can_be_learned_from(nlp, modules, batch, kinds, settings)
 # Predicting
 
 
-@examples(25)
-@given(batch=st.lists(pairs(), max_size=4), settings=SETTINGS, batch_size=BATCH_SIZES)
+@examples(40)
+@given(batch=st.lists(pairs(), min_size=1, max_size=3), settings=SETTINGS, batch_size=BATCH_SIZES)
 def test_predictions_hold_together(nlp, batch, settings, batch_size):
     with using(nlp, settings) as pipe:
         docs = list(nlp.pipe((row.ents(nlp.vocab) for row, _ in batch), batch_size=batch_size))
