@@ -47,10 +47,10 @@ PIPELINES = {
 # Limits that bite, and none.
 SETTINGS = st.fixed_dictionaries(
     {
-        "relation_threshold": st.sampled_from([0.0, 0.4, 0.5, 0.6, 1.0]),
-        "max_relation_distance": st.sampled_from([0, 1, 128]),
-        "entities_per_token": st.sampled_from([0.0, 0.3, 1.0]),
-        "relations_per_token": st.sampled_from([0.0, 0.3, 2.0]),
+        "relation_threshold": st.sampled_from([0.0, 0.4, 0.5, 0.6]),
+        "max_relation_distance": st.sampled_from([0, 1, 2]),
+        "entities_per_token": st.sampled_from([0.0, 0.4, 1.0]),
+        "relations_per_token": st.sampled_from([0.0, 0.4, 2.0]),
         "negative_spans": st.sampled_from([0, 3, 100]),
         "negative_relations": st.sampled_from([0, 3, 100]),
     }
