@@ -47,10 +47,10 @@ PIPELINES = {
 # Limits that bite, and none.
 SETTINGS = st.fixed_dictionaries(
     {
-        "relation_threshold": st.sampled_from([0.0, 0.4, 0.5, 0.6, 1.0]),
-        "max_relation_distance": st.sampled_from([0, 1, 128]),
-        "entities_per_token": st.sampled_from([0.0, 0.3, 1.0]),
-        "relations_per_token": st.sampled_from([0.0, 0.3, 2.0]),
+        "relation_threshold": st.sampled_from([0.0, 0.4, 0.5, 0.6]),
+        "max_relation_distance": st.sampled_from([0, 1, 2]),
+        "entities_per_token": st.sampled_from([0.0, 0.4, 1.0]),
+        "relations_per_token": st.sampled_from([0.0, 0.4, 2.0]),
         "negative_spans": st.sampled_from([0, 3, 100]),
         "negative_relations": st.sampled_from([0, 3, 100]),
     }
@@ -141,8 +141,8 @@ def test_any_documents_can_be_learned_from(nlp, modules, batch, kinds, settings)
 # Predicting
 
 
-@examples(25)
-@given(batch=st.lists(pairs(), max_size=4), settings=SETTINGS, batch_size=BATCH_SIZES)
+@examples(40)
+@given(batch=st.lists(pairs(), min_size=1, max_size=3), settings=SETTINGS, batch_size=BATCH_SIZES)
 def test_predictions_hold_together(nlp, batch, settings, batch_size):
     with using(nlp, settings) as pipe:
         docs = list(nlp.pipe((row.ents(nlp.vocab) for row, _ in batch), batch_size=batch_size))

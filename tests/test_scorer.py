@@ -362,7 +362,7 @@ def in_range(scores):
     st.sampled_from(SYMMETRIC),
     st.integers(0, 3),
 )
-@examples(100)
+@examples(150)
 def test_scores_equal_the_obvious_ones(batch, symmetric, unannotated):
     """Of any documents, whose tokens are not those of the gold. One of them may have no gold at all."""
     rows = [Example(found.gold(VOCAB), gold.gold(VOCAB)) for found, gold in batch]
