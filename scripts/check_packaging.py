@@ -38,11 +38,11 @@ print({PACKAGE}.__file__, *map(version, {SHOWN}), sep="\\n")
 """
 # What a type checker sees of it, which without py.typed is Any.
 TYPED = f"import {PACKAGE}; reveal_type({PACKAGE}.get_relations)"
-TYPE = f"list[{PACKAGE}.relations.Relation]"
+TYPE = f"{PACKAGE}.relations.Relation"
 # Before 3.8.13 spaCy imports click and leaves it to typer to bring it, which typer does no more.
 OLD_TYPER = "typer<0.26"
-# Old versions call what has been deprecated since.
-OLD_WARNINGS = ("-W", "ignore::DeprecationWarning")
+# Old versions call what has been deprecated since, and spaCy's old commands name an option twice.
+OLD_WARNINGS = ("-W", "ignore::DeprecationWarning", "-W", "ignore:The parameter:UserWarning")
 
 
 class Resolution(str, Enum):
@@ -211,7 +211,7 @@ def check(python: str, resolution: Resolution, sdist: Path, wheel: Path, work: P
     location, *versions = output.splitlines()[-1 - len(SHOWN) :]
     assert Path(location).is_relative_to(work / "env"), location
     if not lowest:
-        status, output = _run(work / "env", tests, "-m", "mypy", "--cache-dir", work / "mypy", "-c", TYPED)
+        status, output = _run(work / "env", work, "-m", "mypy", "--cache-dir", work / "mypy", "-c", TYPED)
         if status or TYPE not in output:
             return Outcome(False, "types are not seen", tuple(versions))
     arguments = ["-p", "no:cacheprovider", *(OLD_WARNINGS if lowest else ()), *pytest_args]
