@@ -298,8 +298,9 @@ class SpertHead(nn.Module):
         context_term = context_weight @ encoded.contexts.T + self.span_classifier.bias[:, None]
         width_term = width_weight @ self.width_embedding.weight[:max_width].T
         logits = _select(context_term, owners, dim=1)[:, None] + width_term[:, :, None]
-        for i, vectors in enumerate(self._windows(encoded, max_width)):
-            logits[:, i, : len(vectors)].addmm_(span_weight, vectors.T)
+        for first, vectors in self._windows(encoded, max_width):
+            span_term = span_weight @ vectors.flatten(0, 1).T
+            logits[:, first : first + len(vectors)] += span_term.view(-1, *vectors.shape[:2])
         ends = numpy.arange(1, max_width + 1)[:, None] + numpy.arange(len(owners))
         inside = ends <= encoded.sentences[owners + 1]
         covered = encoded.offsets[numpy.minimum(ends, len(owners))] > encoded.offsets[:-1]
@@ -380,25 +381,31 @@ class SpertHead(nn.Module):
             ends = encoded.offsets[numpy.maximum(one[:, 0], two[:, 0])]
         return encoded.maxima.query(starts, numpy.maximum(starts, ends))
 
-    def _windows(self, encoded: Encoded, max_width: int) -> Iterator[Tensor]:
-        """For each width the vectors of all windows of that many tokens, valid until the next are asked for.
+    def _windows(self, encoded: Encoded, max_width: int) -> Iterator[Tuple[int, Tensor]]:
+        """The vectors of all windows, for as many widths at a time as make about CHUNK_NUMBERS numbers.
 
+        Yields the first of these widths - 1, and vectors by width and first token, shape (n_widths, n_tokens, width).
         Windows that cross a sentence, or have no wordpiece (then not finite), are for the caller to leave out.
         """
         offsets = encoded.offsets
+        n_tokens = len(offsets) - 1
+        step = max(1, CHUNK_NUMBERS // max(1, n_tokens * self.width))
         if self.pooling == "max":
             tokens = encoded.maxima.query(offsets[:-1], offsets[1:], empty=-torch.inf)
-            vectors = tokens.clone()
-            yield vectors
-            for width in range(2, max_width + 1):
-                vectors = torch.maximum(vectors[:-1], tokens[width - 1 :], out=vectors[:-1])
-                yield vectors
-            return
-        sums = _select(_prefix_sums(encoded.pieces), offsets)
-        for width in range(1, max_width + 1):
-            vectors = (sums[width:] - sums[:-width]).to(encoded.pieces)
-            counts = offsets[width:] - offsets[:-width]
-            yield vectors / self._counts(counts) if self.pooling == "mean" else vectors
+        else:
+            tokens = _select(_prefix_sums(encoded.pieces), offsets)
+        last = tokens
+        for first in range(0, max_width, step):
+            vectors = encoded.pieces.new_zeros(min(step, max_width - first), n_tokens, self.width)
+            for width, rows in enumerate(vectors, start=first + 1):
+                rows = rows[: n_tokens - width + 1]
+                if self.pooling == "max":
+                    last = torch.maximum(last[: len(rows)], tokens[width - 1 :], out=rows)
+                else:
+                    rows.copy_(tokens[width:] - tokens[:-width])
+                    if self.pooling == "mean":
+                        rows /= self._counts(offsets[width:] - offsets[:-width])
+            yield first, vectors
 
     def _embed_widths(self, spans: Ints) -> Tensor:
         return _select(self.width_embedding.weight, numpy.minimum(spans[:, 1] - spans[:, 0], self.max_span_width) - 1)

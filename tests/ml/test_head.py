@@ -202,23 +202,30 @@ def test_levels_are_made_once_and_when_asked_for():
 
 
 @POOLINGS
-@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=4), st.integers(1, 8))
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=4),
+    st.integers(1, 8),
+    st.integers(1, 500),
+)
 @settings(deadline=None, max_examples=30)
-def test_windows_equal_pooled_spans(pooling, sentences, max_width):
+def test_windows_equal_pooled_spans(pooling, sentences, max_width, numbers):
     head = make_head(pooling=pooling)
     embeddings, layout = make_layout(sentences)
     n_tokens = len(layout.offsets) - 1
     max_width = min(max_width, n_tokens)
-    n_windows = 0
-    with torch.no_grad():
-        for width, vectors in enumerate(head._windows(head.encode(embeddings, layout), max_width), start=1):
-            assert len(vectors) == n_tokens - width + 1
-            for start in range(len(vectors)):
-                pieces = plain_pieces(embeddings, layout, start, start + width)
-                if len(pieces):
-                    torch.testing.assert_close(vectors[start], plain_pool(pieces, pooling), rtol=1e-6, atol=1e-6)
-            n_windows += 1
-    assert n_windows == max_width
+    widths = []
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(head_module, "CHUNK_NUMBERS", numbers)
+        for first, group in head._windows(head.encode(embeddings, layout), max_width):
+            assert group.shape == (len(group), n_tokens, WIDTH)
+            assert len(group) == 1 or group.numel() <= numbers
+            for width, vectors in enumerate(group, start=first + 1):
+                widths.append(width)
+                for start in range(n_tokens - width + 1):
+                    pieces = plain_pieces(embeddings, layout, start, start + width)
+                    if len(pieces):
+                        torch.testing.assert_close(vectors[start], plain_pool(pieces, pooling), rtol=1e-6, atol=1e-6)
+    assert widths == list(range(1, max_width + 1))
 
 
 # Pooling
