@@ -1,5 +1,5 @@
 # make demo        set up, train on assets/, evaluate, draw
-# make test        set up, run the tests
+# make test        set up, run the tests, as many at a time as there are cores
 # make soak        the tests that take long: memory of long runs, killed trainings
 # make lint        style and types
 # make bench       time and memory beside the encoder; ARGS="inference --threads 2" says what to measure and how
@@ -23,7 +23,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 soak: $(INSTALLED)
 	$(BIN)/python -m pytest -m soak
