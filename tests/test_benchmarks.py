@@ -1,17 +1,17 @@
 """The suite of benchmarks: that it measures what it says, and that each part runs."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy
 import pytest
 import srsly
 import torch
+import typer
+from typer.testing import CliRunner
 from util import make_encoder, make_examples
 
 from benchmarks import inference, length, measure, memory, start_up, tok2vec, training
-from benchmarks.__main__ import PARTS
+from benchmarks.__main__ import PARTS, main
 from benchmarks.measure import Spread, Stopwatch, compare, number, peak_memory
 from benchmarks.pipelines import Setup, encoders, fresh, make_nlp, read_docs, set_entity_count, trained_nlp
 from benchmarks.report import Result, Target, save, save_plot, show, show_targets
@@ -205,12 +205,23 @@ def test_start_up_hides_this_package(tmp_path):
     assert (tmp_path / "start_up.png").stat().st_size
 
 
-def test_command(setup, tmp_path):
-    command = [sys.executable, "-m", "benchmarks", "memory", "--quick", "--no-base", "--threads", "1"]
-    options = ["--data", str(setup.data), "--encoder", str(setup.encoder), "--output", str(tmp_path / "out")]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, encoding="utf8")
-    assert done.returncode == 0, done.stderr
-    assert "at most" in done.stdout
+@pytest.fixture
+def command(monkeypatch):
+    """The command. It sets variables of the environment, and the number of threads."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "KINETO_LOG_LEVEL"):
+        monkeypatch.setenv(name, "1")
+    app = typer.Typer()
+    app.command()(main)
+    threads = torch.get_num_threads()
+    yield lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+    torch.set_num_threads(threads)
+
+
+def test_command(setup, command, tmp_path):
+    options = ["--data", setup.data, "--encoder", setup.encoder, "--output", tmp_path / "out"]
+    done = command("memory", "--quick", "--no-base", "--threads", 1, *options)
+    assert done.exit_code == 0, done.output
+    assert "at most" in done.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["memory.json", "memory.png"]
     assert set(PARTS) == {*MODULES, "start_up"}
 
@@ -219,9 +230,7 @@ def test_command(setup, tmp_path):
     "options, message",
     [(["speed"], "No part is called 'speed'"), (["memory", "--encoder", "nowhere"], "nowhere is missing")],
 )
-def test_wrong_command(options, message):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *options], cwd=ROOT, capture_output=True, encoding="utf8"
-    )
-    assert done.returncode == 1
-    assert message in done.stdout + done.stderr
+def test_wrong_command(options, message, command):
+    done = command(*options)
+    assert done.exit_code == 1
+    assert message in done.output

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import spacy
 import srsly
 from spacy.tokens import DocBin
 from spacy.util import load_config, load_model_from_config
+from typer.testing import CliRunner
 from util import make_doc, make_examples
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +59,7 @@ def test_schedule_follows_from_the_size_of_the_corpus(corpus):
     }
 
 
-def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path):
+def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path, monkeypatch):
     plan = {
         "config": str(ROOT / "configs" / "spert.cfg"),
         "epochs": 1,
@@ -68,18 +67,18 @@ def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path):
         "variants": {"a": {}, "b": {"components.spert.negative_spans": 5}},
     }
     srsly.write_yaml(tmp_path / "tiny.yml", plan)
-    command = [sys.executable, ROOT / "scripts" / "run_experiment.py", "tiny.yml", "--only", "b", "--seeds", "3"]
-    command += ["--paths.encoder", encoder, "--components.transformer.model.tokenizer_config.model_max_length", "128"]
-    first, second = (
-        subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True) for _ in range(2)
-    )
-    assert first.returncode == second.returncode == 0, first.stdout + first.stderr
+    options = ["tiny.yml", "--only", "b", "--seeds", "3", "--paths.encoder", encoder]
+    options += ["--components.transformer.model.tokenizer_config.model_max_length", "128"]
+    monkeypatch.chdir(tmp_path)
+    app = script("run_experiment").app
+    first, second = (CliRunner().invoke(app, list(map(str, options))) for _ in range(2))
+    assert first.exit_code == second.exit_code == 0, first.output
     run = json.loads((tmp_path / "metrics" / "tiny" / "b_3.json").read_text(encoding="utf8"))
     assert run["variant"] == "b" and run["seed"] == 3
     assert run["settings"]["components.spert.negative_spans"] == 5
     assert set(SCORES) <= set(run["scores"])
     assert not (tmp_path / "training" / "tiny" / "b_3").exists()
-    assert "is there already" in second.stdout and "--system.seed" not in second.stdout
+    assert "is there already" in second.output and "is there already" not in first.output
 
 
 def test_summary(tmp_path):
