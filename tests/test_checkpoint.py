@@ -489,6 +489,8 @@ class TestWrongWeights:
         with pytest.raises(ValueError, match=f"Can't read weights from .*{name}: it is broken, or of another kind"):
             load(checkpoint)
 
+    # Newer torch says that sparse tensors are slow to check.
+    @pytest.mark.filterwarnings("ignore:Validating sparse tensor:UserWarning")
     @pytest.mark.parametrize(
         "content, message",
         [
