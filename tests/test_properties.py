@@ -16,7 +16,7 @@ from spacy.util import fix_random_seed
 from spacy.vocab import Vocab
 from strategies import ENTITY_LABELS, RELATION_LABELS, SYMMETRIC, WORDS, Annotated, documents, examples, pairs
 from thinc.api import Model
-from util import SENT_SPANS, add_transformer, assert_same_predictions, strided, torch_head
+from util import CNN, SENT_SPANS, add_transformer, assert_same_predictions, strided, torch_head
 
 from spacy_spert.alignment import sentence_bounds
 from spacy_spert.candidates import Scores, both_orders
@@ -24,16 +24,6 @@ from spacy_spert.pipeline import Spert
 from spacy_spert.relations import get_relations
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
-CNN = {
-    "@architectures": "spacy.HashEmbedCNN.v2",
-    "width": 16,
-    "depth": 1,
-    "embed_size": 200,
-    "window_size": 1,
-    "maxout_pieces": 2,
-    "subword_features": True,
-    "pretrained_vectors": None,
-}
 # Family, windows and settings.
 PIPELINES = {
     "one window": ("bert", strided(64, 64), {}),

@@ -13,6 +13,7 @@ from spacy.training.loop import train as train_loop
 from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Adam, Config, Optimizer
 from util import (
+    CNN,
     ENTITY_LABELS,
     SYMMETRIC,
     TEXTS,
@@ -409,16 +410,6 @@ class TestBesideOtherListeners:
         assert numpy.abs(encoder_gradients(nlp)["encoder.layer.0.output.dense.weight"]).max() > 1e-4
 
 
-CNN = {
-    "@architectures": "spacy.HashEmbedCNN.v2",
-    "width": 16,
-    "depth": 1,
-    "embed_size": 200,
-    "window_size": 1,
-    "maxout_pieces": 2,
-    "subword_features": True,
-    "pretrained_vectors": None,
-}
 TOK2VEC = {
     "@architectures": "spacy.Tok2Vec.v2",
     "embed": {

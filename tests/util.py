@@ -48,6 +48,17 @@ RELATION_LABELS = ["based_in", "partner_of", "works_for"]
 SYMMETRIC = ["partner_of"]
 LABELS = {"entities": ENTITY_LABELS, "relations": RELATION_LABELS}
 
+# Embeddings without a transformer.
+CNN = {
+    "@architectures": "spacy.HashEmbedCNN.v2",
+    "width": 16,
+    "depth": 1,
+    "embed_size": 200,
+    "window_size": 1,
+    "maxout_pieces": 2,
+    "subword_features": True,
+    "pretrained_vectors": None,
+}
 STRIDED = "spacy-transformers.strided_spans.v1"
 SENT_SPANS = {"@span_getters": "spacy-transformers.sent_spans.v1"}
 DOC_SPANS = {"@span_getters": "spacy-transformers.doc_spans.v1"}

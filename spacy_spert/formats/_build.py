@@ -327,8 +327,8 @@ def mark_sentences(doc: Doc, starts: Container[int]) -> None:
     starts (Container[int]): Indices of tokens.
     """
     # Not token by token: each time the whole document would be looked through.
-    values = [[1 if i in starts else -1] for i in range(len(doc))]
-    array: Any = numpy.asarray(values, dtype="int64").reshape(-1, 1).astype("uint64")
+    values = [1 if i in starts else -1 for i in range(len(doc))]
+    array: Any = numpy.asarray(values, dtype="int64").astype("uint64").reshape(-1, 1)
     doc.from_array(["SENT_START"], array)
 
 
