@@ -8,7 +8,7 @@ import numpy
 import pytest
 import spacy
 from families import FAMILIES
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -200,15 +200,49 @@ def check_scores(scores):
             assert 0.0 <= value <= 1.0
 
 
+# Two batches may differ in the last digits of what they add up. What hangs on less than this, is no difference.
+CLOSE = 1e-5
+
+
 @examples(15)
 @given(rows=st.lists(documents(), min_size=1, max_size=5), data=st.data(), sizes=st.tuples(BATCH_SIZES, BATCH_SIZES))
 def test_a_permuted_batch_gives_permuted_answers(nlp, rows, data, sizes):
-    """Also in batches of another size. Without limits, so that no answer hangs on the last digit of a score."""
+    """Also in batches of another size. Without limits, so that fewer answers hang on the last digit of a score."""
     order = data.draw(st.permutations(range(len(rows))))
-    with using(nlp, NO_LIMITS):
+    with using(nlp, NO_LIMITS), margins(nlp) as decided_by:
         expected = list(nlp.pipe((row.ents(nlp.vocab) for row in rows), batch_size=sizes[0]))
         permuted = list(nlp.pipe((rows[i].ents(nlp.vocab) for i in order), batch_size=sizes[1]))
-    assert_same_predictions([expected[i] for i in order], permuted)
+    assume(min(decided_by, default=1.0) > CLOSE)
+    expected = [expected[i] for i in order]
+    for one, two in zip(expected, permuted):
+        if has_close_rivals(one):
+            one.ents = two.ents = []
+    assert_same_predictions(expected, permuted)
+
+
+@contextmanager
+def margins(nlp):
+    """By how much the best label of a candidate was better than the second, for the closest of each batch."""
+    head = torch_head(nlp)
+    score_all_spans = head.score_all_spans
+    smallest = []
+
+    def note_margin(encoded):
+        logits, valid = score_all_spans(encoded)
+        best, second = logits.topk(2, dim=0).values
+        smallest.extend((best - second).numpy()[valid].min(initial=1.0, keepdims=True).tolist())
+        return logits, valid
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head, "score_all_spans", note_margin)
+        yield smallest
+
+
+def has_close_rivals(doc):
+    """Whether two found spans overlap of which neither is clearly the better, as with blanks at their edges."""
+    group = doc.spans["spert"]
+    found = list(zip(rows_of(group), group.attrs.get("scores", ())))
+    return any(overlap(one, two) and abs(x - y) < CLOSE for (one, x), (two, y) in combinations(found, 2))
 
 
 # Writing down any scores
