@@ -14,15 +14,28 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from ..candidates import Bools, Floats, Ints, Samples, Scores, Search, best_spans, both_orders, no_ints, pairs_within
+from ..candidates import (
+    Bools,
+    Floats,
+    Ints,
+    Samples,
+    Scores,
+    Search,
+    best_spans,
+    both_orders,
+    no_ints,
+    pairs_within,
+    ranges,
+)
 
 ContextT = Literal["localized", "sentence", "cls"]
 PoolingT = Literal["max", "mean", "sum"]
 
 # Sentences are predicted in chunks of at most this many tokens, longer ones in parts of as many; pairs in chunks of
-# about this many numbers.
+# about this many numbers. Of as many as FEW_NUMBERS maxima are taken without a table, which would take longer to make.
 CHUNK_TOKENS = 1024
 CHUNK_NUMBERS = 2**20
+FEW_NUMBERS = 2**16
 
 # The workers of `nlp.pipe(n_process=...)` are forked, where they can be. The threads of torch don't survive a fork, and
 # a worker that counts on them waits forever; one thread a worker is what several processes ask for anyway.
@@ -435,16 +448,21 @@ class MaxTable:
         return self.levels[n]
 
     def query(self, starts: Ints, ends: Ints, empty: float = 0.0) -> Tensor:
-        """Maxima of given stretches.
+        """Maxima of given stretches. If they hold few rows, no table is made for them.
 
         starts (Ints): First row of each stretch, shape (n,).
         ends (Ints): Row after the last, not below starts, shape (n,).
         empty (float): The value of an empty stretch.
         RETURNS (Tensor): Shape (n, width).
         """
-        rows = self.levels[0]
+        rows, lengths = self.levels[0], ends - starts
+        if lengths.sum() * rows.shape[1] <= FEW_NUMBERS:
+            stretches = _select(rows, numpy.repeat(starts, lengths) + ranges(lengths))
+            maxima = torch.segment_reduce(stretches, "max", lengths=_to_tensor(lengths, rows.device), unsafe=True)
+            is_empty = (lengths == 0).nonzero()[0]
+            return maxima.index_fill(0, _to_tensor(is_empty, rows.device), empty) if len(is_empty) else maxima
         # The longest power of two within each stretch, -1 for an empty one.
-        levels = numpy.frexp(ends - starts)[1] - 1
+        levels = numpy.frexp(lengths)[1] - 1
         order = numpy.argsort(levels, kind="stable")
         counts = numpy.bincount(levels + 1, minlength=1)
         bounds = numpy.cumsum(counts)

@@ -23,6 +23,15 @@ SPECIALS = pytest.mark.parametrize("specials", [None, "one", "some"])
 SENTENCES = [[2, 0, 1, 1, 3], [1], [0, 0], [1, 1, 0, 2, 0, 1, 1], [0, 2]]
 
 
+@pytest.fixture(scope="module", autouse=True, params=["table", "directly"])
+def maxima(request):
+    """Everything here is so small that it would only ever be done directly."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "table":
+            patch.setattr(head_module, "FEW_NUMBERS", -1)
+        yield request.param
+
+
 def make_head(seed=0, n_relations=N_RELATIONS, max_width=MAX_WIDTH, **settings):
     """A head in double precision with weights large enough to matter."""
     head = SpertHead(WIDTH, N_ENTITIES, n_relations, max_width, 5, **settings).double().eval()
@@ -190,7 +199,8 @@ def test_query_without_rows():
     assert torch.equal(MaxTable(torch.ones(0, 3)).query(starts, starts), torch.zeros(2, 3))
 
 
-def test_levels_are_made_once_and_when_asked_for():
+def test_levels_are_made_once_and_when_asked_for(monkeypatch):
+    monkeypatch.setattr(head_module, "FEW_NUMBERS", -1)
     table = MaxTable(torch.arange(20.0)[:, None])
     assert len(table.levels) == 1
     found = table.query(numpy.asarray([0, 3, 5]), numpy.asarray([16, 4, 10]))
@@ -199,6 +209,15 @@ def test_levels_are_made_once_and_when_asked_for():
     assert [len(level) for level in levels] == [20, 19, 17, 13, 5]
     table.query(numpy.asarray([4]), numpy.asarray([7]))
     assert all(one is two for one, two in zip(table.levels, levels)) and len(table.levels) == 5
+
+
+def test_few_numbers_need_no_levels(maxima):
+    rows = torch.ones(head_module.FEW_NUMBERS // 8 if maxima == "directly" else 100, 8)
+    table = MaxTable(rows)
+    table.query(numpy.asarray([0]), numpy.asarray([len(rows)]))
+    assert len(table.levels) == (1 if maxima == "directly" else 7)
+    table.query(numpy.asarray([0, 0]), numpy.asarray([len(rows), 2]))
+    assert len(table.levels) > 1
 
 
 @POOLINGS
