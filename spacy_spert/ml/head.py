@@ -144,12 +144,17 @@ class SpertHead(nn.Module):
         )
         # Row w - 1 belongs to spans of w tokens; given spans may be wider than all of them and share the last.
         self.width_embedding = nn.Embedding(max_span_width, width_embedding)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
+
+    def train(self, mode: bool = True) -> "SpertHead":
+        # thinc calls it twice for each prediction, and none of the layers needs to know.
+        self.training = mode
+        return self
 
     @property
     def n_relation_labels(self) -> int:
@@ -213,7 +218,7 @@ class SpertHead(nn.Module):
         widths = self._embed_widths(spans)
         contexts = _select(encoded.contexts, _sentence_of(encoded, spans))
         span_inputs = torch.cat([contexts, vectors, widths], dim=1)
-        span_logits = self.span_classifier(self.dropout(span_inputs))
+        span_logits = self.span_classifier(self._drop(span_inputs))
         if self.relation_classifier is None or not len(pairs):
             return span_logits, span_logits.new_zeros(len(pairs), self.n_relation_labels)
         head, tail = pairs.T
@@ -224,8 +229,9 @@ class SpertHead(nn.Module):
             _select(widths, head),
             _select(widths, tail),
         ]
-        return span_logits, self.relation_classifier(self.dropout(torch.cat(pair_inputs, dim=1)))
+        return span_logits, self.relation_classifier(self._drop(torch.cat(pair_inputs, dim=1)))
 
+    @torch.inference_mode()
     def search(self, embeddings: Tensor, layout: Layout, search: Search) -> Scores:
         """Classify all spans, keep the entities, and score the pairs of entities.
 
@@ -419,6 +425,9 @@ class SpertHead(nn.Module):
                     if self.pooling == "mean":
                         rows /= self._counts(offsets[width:] - offsets[:-width])
             yield first, vectors
+
+    def _drop(self, inputs: Tensor) -> Tensor:
+        return nn.functional.dropout(inputs, self.dropout, self.training)
 
     def _embed_widths(self, spans: Ints) -> Tensor:
         return _select(self.width_embedding.weight, numpy.minimum(spans[:, 1] - spans[:, 0], self.max_span_width) - 1)
