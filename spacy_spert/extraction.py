@@ -24,7 +24,7 @@ from spacy.vocab import Vocab
 from .errors import Errors
 from .export import Triple, to_triples
 from .formats import Losses
-from .formats._build import Gold, expect, parse_json
+from .formats._build import Gold, check_meta, expect, parse_json, shorten
 from .formats.errors import Reasons
 from .formats.jsonl import FIELDS, add_annotations, given_meta, make_doc
 from .pipeline import Spert
@@ -174,7 +174,7 @@ class Extractor:
         length = len(record["text"]) if isinstance(record.get("text"), str) else 0
         if length > self.nlp.max_length:
             raise ValueError(SpacyErrors.E088.format(length=length, max_length=self.nlp.max_length))
-        given_meta(record)
+        check_meta(given_meta(record) or {})
         doc = make_doc(self.nlp, record)
         if self.component.cfg["task"] == "relations" and record.get("entities"):
             # Entities to relate. For the other tasks they are predicted, whatever the record says.
@@ -193,7 +193,8 @@ class Extractor:
         if self.settings.to_format == "csv":
             triples = (triple._replace(score=round(triple.score, DECIMALS)) for triple in to_triples(doc, key))
             return Outcome(_csv_lines([(number, *triple[:-1]) for triple in triples]), counts)
-        counts.update({Reasons.FIELD.format(kind="record", key=name): 1 for name in set(record) - {*FIELDS, "id"}})
+        names = map(shorten, set(record) - {*FIELDS, "id"})
+        counts.update({Reasons.FIELD.format(kind="record", key=name): 1 for name in names})
         return Outcome(_json_line(_to_record(record, doc, key)), counts)
 
 

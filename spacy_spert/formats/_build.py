@@ -220,10 +220,7 @@ class Gold:
         set_entities(self.doc, DEFAULT_SPANS_KEY, self.spans, self.rows, scores if scored else None)
         self.doc.set_ents(filter_spans(self.spans))
         if meta is not None:
-            try:
-                srsly.msgpack_dumps({"meta": meta})
-            except (ValueError, OverflowError, TypeError) as err:
-                raise ValueError(Errors.F021.format(error=err)) from err
+            check_meta(meta)
             self.doc.user_data["meta"] = meta
         return self.doc
 
@@ -231,6 +228,18 @@ class Gold:
         if self.exact:
             raise ValueError(message)
         self.losses.drop(reason, f"{self.place}: {message}")
+
+
+def check_meta(meta: Dict[str, Any]) -> None:
+    """Make sure that spaCy's format can store the meta data of a record.
+
+    meta (Dict[str, Any]): The meta data.
+    RAISES (ValueError): If it can't.
+    """
+    try:
+        srsly.msgpack_dumps({"meta": meta})
+    except (ValueError, OverflowError, TypeError) as err:
+        raise ValueError(Errors.F021.format(error=err)) from err
 
 
 def entity_name(key: Hashable, place: str, label: Any) -> str:
@@ -552,8 +561,9 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def shorten(text: str, limit: int = 80) -> str:
-    """RETURNS (str): The text, cut if it is longer than the limit."""
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """RETURNS (str): The text, cut if it is longer than the limit, with escapes for what a terminal would obey."""
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _to_dict(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ from collections import Counter
 import click
 import pytest
 import spacy
+from hostile import NO_JSON, changed_anywhere, dump
 from spacy.cli import app as spacy_app
 from spacy.language import Language
 from typer.testing import CliRunner
@@ -20,6 +21,7 @@ from spacy_spert import extraction, stream, to_triples
 from spacy_spert.cli import extract as extract_module
 from spacy_spert.cli.extract import extract
 from spacy_spert.extraction import Extractor, Settings, _csv_lines, load
+from spacy_spert.formats._build import MAX_REASONS
 from spacy_spert.formats.jsonl import read_jsonl
 from spacy_spert.stream import Line, progress_path
 
@@ -305,6 +307,69 @@ def test_fields_that_are_not_kept_are_counted(tmp_path, model):
     result = run(model, write(tmp_path / "in.jsonl", [record] * 3), tmp_path / "out.jsonl")
     assert "3 record: field 'lang' not kept" in printed(result)
     assert list(read(tmp_path / "out.jsonl")[0]) == ["id", "text", "entities", "relations"]
+
+
+def test_names_of_fields_from_a_hostile_file(tmp_path, model):
+    """They are neither collected without end nor printed as they are."""
+    names = [f"x{i}" for i in range(300)] + ["y" * 10**6, "\ud800", "\x1b[31m"]
+    source = write(tmp_path / "in.jsonl", [{"text": WORDS[0], name: 1} for name in names])
+    counts = extract(model, source, tmp_path / "out.jsonl", batch_size=7)
+    fields = Counter({reason: n for reason, n in counts.items() if reason not in ("texts", "entities", "relations")})
+    assert fields.total() == len(names) and counts["texts"] == len(names)
+    assert len(fields) <= MAX_REASONS + 1 and max(map(len, fields)) < 200
+    source = write(tmp_path / "in.jsonl", [{"text": WORDS[0], name: 1} for name in names[-3:]])
+    result = run(model, source, tmp_path / "few.jsonl")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("not kept") == 3 and "\x1b[31m' not kept" not in result.output
+
+
+@pytest.fixture(scope="module")
+def relates_given(tmp_path_factory, encoder):
+    """A pipeline that relates the entities of the records."""
+    nlp = make_nlp(encoder, task="relations")
+    initialize(nlp)
+    path = tmp_path_factory.mktemp("relations") / "model"
+    nlp.to_disk(path)
+    return path
+
+
+@pytest.mark.parametrize("to_format", ["jsonl", "csv"])
+@pytest.mark.parametrize("task", ["joint", "relations"])
+def test_any_value_anywhere(tmp_path, model, relates_given, task, to_format):
+    """A line is either written or named, and what is written can be read."""
+    record = {
+        "text": WORDS[0],
+        "entities": [{"start": 0, "end": 3, "label": "PER", "score": 0.5}],
+        "relations": [{"head": 0, "tail": 0, "label": "LIVES_IN"}],
+        "meta": {"n": 7, "m": [1]},
+        "id": "a",
+    }
+    lines = [*changed_anywhere(record), *changed_anywhere({"tokens": ["Ann", "lives"], "spaces": [True, False]})]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join([*lines, dump(record)]))
+    output, messages = tmp_path / f"out.{to_format}", []
+    counts = extract(
+        relates_given if task == "relations" else model, tmp_path / "in.jsonl", output, report=messages.append
+    )
+    assert counts["texts"] + counts["bad"] == len(lines) + 1 and len(messages) == counts["bad"] > 0
+    assert all(message.startswith(f"{tmp_path / 'in.jsonl'}:") and len(message) < 2000 for message in messages)
+    if to_format == "csv":
+        with output.open(encoding="utf8", newline="") as file_:
+            assert len(list(csv.reader(file_))) == 1 + counts["relations"]
+    else:
+        docs = list(read_jsonl(output, spacy.blank("xx")))
+        assert len(docs) == counts["texts"] and docs[-1].text == WORDS[0]
+
+
+@pytest.mark.parametrize("case", NO_JSON)
+def test_no_json(tmp_path, model, case):
+    raw, expected = NO_JSON[case]
+    good = dump({"text": WORDS[0]})
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join([good, raw, good]))
+    messages = []
+    counts = extract(model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", report=messages.append)
+    (message,) = messages
+    assert (expected or "Not valid JSON") in message and message.startswith(f"{tmp_path / 'in.jsonl'}:2: ")
+    assert counts["texts"] == 2 and len(message) < 1000
 
 
 def test_given_entities_are_related(tmp_path, encoder):
