@@ -19,6 +19,7 @@ TOO_WIDE = "wider than max_span_width"
 CROSSES_SENTENCE = "across sentences"
 CUT_OFF = "cut by the encoder's window"
 LOST_ARGUMENT = "head or tail is lost"
+SAME_SPAN = "head and tail are the same span"
 TOO_FAR = "farther apart than max_relation_distance"
 
 
@@ -245,7 +246,9 @@ def align_gold(
             reason = LOST_ARGUMENT
         else:
             (h_start, h_end), (t_start, t_end) = arguments  # type: ignore[misc]
-            if sentences[h_start] != sentences[t_start]:
+            if (h_start, h_end) == (t_start, t_end):
+                reason = SAME_SPAN
+            elif sentences[h_start] != sentences[t_start]:
                 reason = CROSSES_SENTENCE
             elif max_distance and max(h_start, t_start) - min(h_end, t_end) > max_distance:
                 reason = TOO_FAR

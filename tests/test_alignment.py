@@ -14,6 +14,7 @@ from spacy_spert.alignment import (
     CUT_OFF,
     LOST_ARGUMENT,
     MISALIGNED,
+    SAME_SPAN,
     TOO_FAR,
     TOO_WIDE,
     Gold,
@@ -229,6 +230,14 @@ def test_nested_entities_are_never_too_far():
 
 
 # Identity of entities
+
+
+def test_relation_of_a_span_to_its_copy():
+    """Not a pair that is ever predicted."""
+    reference = annotate(make("a b"), [(0, 1, "X"), (0, 1, "X"), (1, 2, "X")], [(0, 1, "R", 1.0), (1, 2, "R", 1.0)])
+    gold = align(make("a b"), reference)
+    assert gold.entities == [(0, 1, "X"), (1, 2, "X")] and gold.relations == [(0, 1, "R")]
+    assert gold.relation_counts == {("R", SAME_SPAN): 1, ("R", None): 1}
 
 
 def test_entities_and_relations_are_sorted_and_distinct():
