@@ -11,63 +11,20 @@ import torch
 from spacy.cli.init_config import fill_config
 from spacy.cli.train import train
 from spacy.tokens import DocBin
-from util import TEXTS, assert_same_predictions, make_doc, torch_encoder, torch_head
+from thinc.api import Config
+from util import CONFIG, TEXTS, assert_same_predictions, make_doc, torch_encoder, torch_head
 
 ROOT = Path(__file__).parent.parent
 # Everything that draws numbers: the order of the documents, negatives, dropout in encoder and head, fresh weights.
-CONFIG = """
-[nlp]
-lang = "xx"
-pipeline = ["transformer","spert"]
-
-[components]
-
-[components.transformer]
-factory = "transformer"
-
-[components.transformer.model]
-@architectures = "spacy-transformers.TransformerModel.v3"
-name = "{encoder}"
-tokenizer_config = {{"use_fast": true}}
-transformer_config = {{"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}}
-
-[components.transformer.model.get_spans]
-@span_getters = "spacy-transformers.strided_spans.v1"
-window = 32
-stride = 24
-
-[components.spert]
-factory = "spert"
-max_span_width = 4
-negative_spans = 5
-negative_relations = 2
-symmetric_labels = ["partner_of"]
-
-[corpora]
-
-[corpora.train]
-@readers = "spacy.Corpus.v1"
-path = "{data}"
-
-[corpora.dev]
-@readers = "spacy.Corpus.v1"
-path = "{data}"
-
-[training]
-max_steps = 30
-eval_frequency = 15
-dropout = 0.1
-
-[training.batcher]
-@batchers = "spacy.batch_by_sequence.v1"
-size = 3
-
-[training.optimizer]
-@optimizers = "spacy_spert.AdamW.v1"
-learn_rate = 0.005
-
-[initialize]
-"""
+SETTINGS = {
+    "components": {
+        "transformer": {
+            "model": {"transformer_config": {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}}
+        },
+        "spert": {"negative_spans": 5, "negative_relations": 2},
+    },
+    "training": {"max_steps": 30, "dropout": 0.1, "batcher": {"size": 3}, "optimizer": {"learn_rate": 0.005}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +32,8 @@ def config(encoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproducibility")
     vocab = spacy.blank("xx").vocab
     DocBin(docs=[make_doc(vocab, *row) for row in TEXTS]).to_disk(folder / "train.spacy")
-    (folder / "base.cfg").write_text(CONFIG.format(encoder=encoder, data=folder / "train.spacy"), encoding="utf8")
+    paths = {"encoder": str(encoder), "train": str(folder / "train.spacy")}
+    Config().from_str(CONFIG, interpolate=False).merge({**SETTINGS, "paths": paths}).to_disk(folder / "base.cfg")
     fill_config(folder / "config.cfg", folder / "base.cfg", silent=True)
     return folder / "config.cfg"
 

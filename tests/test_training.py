@@ -14,6 +14,7 @@ from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Adam, Config, Optimizer
 from util import (
     CNN,
+    CONFIG,
     ENTITY_LABELS,
     SYMMETRIC,
     TEXTS,
@@ -496,65 +497,6 @@ class TestOtherEncoders:
         empty = make_example(nlp, "")
         assert nlp.update([empty], sgd=False)["spert"] == 0.0
         assert nlp.update([empty, *make_examples(nlp), empty], sgd=False)["spert"] > 0.0
-
-
-CONFIG = """
-[paths]
-train = null
-encoder = null
-
-[nlp]
-lang = "xx"
-pipeline = ["transformer","spert"]
-
-[components]
-
-[components.transformer]
-factory = "transformer"
-
-[components.transformer.model]
-@architectures = "spacy-transformers.TransformerModel.v3"
-name = ${paths.encoder}
-
-[components.transformer.model.get_spans]
-@span_getters = "spacy-transformers.strided_spans.v1"
-window = 32
-stride = 24
-
-[components.transformer.model.tokenizer_config]
-use_fast = true
-
-[components.spert]
-factory = "spert"
-max_span_width = 4
-symmetric_labels = ["partner_of"]
-
-[corpora]
-
-[corpora.train]
-@readers = "spacy.Corpus.v1"
-path = ${paths.train}
-
-[corpora.dev]
-@readers = "spacy.Corpus.v1"
-path = ${paths.train}
-
-[training]
-max_steps = 20
-eval_frequency = 10
-dropout = 0.0
-seed = 0
-
-[training.batcher]
-@batchers = "spacy.batch_by_sequence.v1"
-size = 8
-
-[training.optimizer]
-@optimizers = "spacy_spert.AdamW.v1"
-learn_rate = 0.01
-
-[initialize]
-"""
 
 
 class TestSpacyLoop:

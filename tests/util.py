@@ -63,6 +63,65 @@ STRIDED = "spacy-transformers.strided_spans.v1"
 SENT_SPANS = {"@span_getters": "spacy-transformers.sent_spans.v1"}
 DOC_SPANS = {"@span_getters": "spacy-transformers.doc_spans.v1"}
 
+# A small training with `spacy train`. Nothing in it is drawn but the order of the documents, negatives and weights.
+CONFIG = """
+[paths]
+train = null
+encoder = null
+
+[nlp]
+lang = "xx"
+pipeline = ["transformer","spert"]
+
+[components]
+
+[components.transformer]
+factory = "transformer"
+
+[components.transformer.model]
+@architectures = "spacy-transformers.TransformerModel.v3"
+name = ${paths.encoder}
+
+[components.transformer.model.get_spans]
+@span_getters = "spacy-transformers.strided_spans.v1"
+window = 32
+stride = 24
+
+[components.transformer.model.tokenizer_config]
+use_fast = true
+
+[components.spert]
+factory = "spert"
+max_span_width = 4
+symmetric_labels = ["partner_of"]
+
+[corpora]
+
+[corpora.train]
+@readers = "spacy.Corpus.v1"
+path = ${paths.train}
+
+[corpora.dev]
+@readers = "spacy.Corpus.v1"
+path = ${paths.train}
+
+[training]
+max_steps = 20
+eval_frequency = 10
+dropout = 0.0
+seed = 0
+
+[training.batcher]
+@batchers = "spacy.batch_by_sequence.v1"
+size = 8
+
+[training.optimizer]
+@optimizers = "spacy_spert.AdamW.v1"
+learn_rate = 0.01
+
+[initialize]
+"""
+
 
 def strided(window: int, stride: int) -> Dict[str, Any]:
     return {"@span_getters": STRIDED, "window": window, "stride": stride}

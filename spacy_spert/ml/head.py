@@ -257,7 +257,7 @@ class SpertHead(nn.Module):
             if search.relations and self.relation_classifier is not None:
                 pairs = pairs_within(spans, _sentence_of(encoded, spans), search.max_distance)
                 # Given spans may have no wordpiece.
-                covered = encoded.offsets[spans[:, 0]] < encoded.offsets[spans[:, 1]]
+                covered = layout.covered(spans + offset)
                 pairs = pairs[covered[pairs].all(axis=1)]
             pair_scores = self.score_pairs(encoded, spans, pairs)
             found.append((spans + offset, labels, scores, both_orders(pairs) + n_spans, pair_scores, dropped))
