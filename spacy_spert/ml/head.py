@@ -32,7 +32,7 @@ ContextT = Literal["localized", "sentence", "cls"]
 PoolingT = Literal["max", "mean", "sum"]
 
 # Sentences are predicted in chunks of at most this many tokens, longer ones in parts of as many; pairs in chunks of
-# about this many numbers. Of as many as FEW_NUMBERS maxima are taken without a table, which would take longer to make.
+# about this many numbers. Maxima of no more than FEW_NUMBERS are taken without a table, which would take longer.
 CHUNK_TOKENS = 1024
 CHUNK_NUMBERS = 2**20
 FEW_NUMBERS = 2**16
@@ -457,7 +457,7 @@ class MaxTable:
         return self.levels[n]
 
     def query(self, starts: Ints, ends: Ints, empty: float = 0.0) -> Tensor:
-        """Maxima of given stretches. If they hold few rows, no table is made for them.
+        """Maxima of given stretches. On the CPU no table is made for few of them.
 
         starts (Ints): First row of each stretch, shape (n,).
         ends (Ints): Row after the last, not below starts, shape (n,).
@@ -465,7 +465,8 @@ class MaxTable:
         RETURNS (Tensor): Shape (n, width).
         """
         rows, lengths = self.levels[0], ends - starts
-        if lengths.sum() * rows.shape[1] <= FEW_NUMBERS:
+        # Not all devices can reduce segments.
+        if rows.device.type == "cpu" and lengths.sum() * rows.shape[1] <= FEW_NUMBERS:
             stretches = _select(rows, numpy.repeat(starts, lengths) + ranges(lengths))
             maxima = torch.segment_reduce(stretches, "max", lengths=_to_tensor(lengths, rows.device), unsafe=True)
             is_empty = (lengths == 0).nonzero()[0]
