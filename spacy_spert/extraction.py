@@ -24,8 +24,7 @@ from spacy.vocab import Vocab
 from .errors import Errors
 from .export import Triple, to_triples
 from .formats import Losses
-from .formats._build import Gold, check_meta, expect, parse_json, shorten
-from .formats.errors import Reasons
+from .formats._build import Gold, check_meta, expect, note_fields, parse_json
 from .formats.jsonl import FIELDS, add_annotations, given_meta, make_doc
 from .pipeline import Spert
 from .relations import RELATIONS_ATTR, SCORES_ATTR
@@ -193,9 +192,9 @@ class Extractor:
         if self.settings.to_format == "csv":
             triples = (triple._replace(score=round(triple.score, DECIMALS)) for triple in to_triples(doc, key))
             return Outcome(_csv_lines([(number, *triple[:-1]) for triple in triples]), counts)
-        names = map(shorten, set(record) - {*FIELDS, "id"})
-        counts.update({Reasons.FIELD.format(kind="record", key=name): 1 for name in names})
-        return Outcome(_json_line(_to_record(record, doc, key)), counts)
+        losses = Losses()
+        note_fields(record, (*FIELDS, "id"), "record", losses)
+        return Outcome(_json_line(_to_record(record, doc, key)), {**counts, **losses.counts})
 
 
 def _to_record(record: Dict[str, Any], doc: Doc, key: str) -> Dict[str, Any]:

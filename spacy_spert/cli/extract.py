@@ -16,9 +16,8 @@ from wasabi import msg
 
 from ..errors import Errors
 from ..formats import StrictError
-from ..formats._build import MAX_REASONS
+from ..formats._build import tally
 from ..formats.errors import Errors as FormatErrors
-from ..formats.errors import Reasons
 from ..stream import BEGIN, START, Line, Output, ResumableOutput, batch_lines, progress_path, read_lines
 from . import app
 
@@ -201,10 +200,7 @@ def _write(
             report(error)
         data.append(outcome.data)
         for reason, n in outcome.counts.items():
-            known = reason in output.done.counts or reason in counts
-            if not known and len(output.done.counts) + len(counts) >= MAX_REASONS:
-                reason = Reasons.OTHER
-            counts[reason] += n
+            tally(counts, reason, n, before=output.done.counts)
         last = line
     if last is not None:
         output.write(b"".join(data), last, counts)

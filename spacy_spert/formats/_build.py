@@ -11,7 +11,21 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Callable, Container, Dict, Hashable, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import (
+    IO,
+    Any,
+    Callable,
+    Collection,
+    Container,
+    Dict,
+    Hashable,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Set,
+    Tuple,
+)
 
 import numpy
 import spacy
@@ -74,7 +88,20 @@ class Losses:
         n (int): How many.
         """
         if n:
-            self.counts[reason if reason in self.counts or len(self.counts) < MAX_REASONS else Reasons.OTHER] += n
+            tally(self.counts, reason, n)
+
+
+def tally(counts: Counter[str], reason: str, n: int, before: Collection[str] = ()) -> None:
+    """Count under a reason, or with all others if there are too many.
+
+    counts (Counter[str]): Where to count.
+    reason (str): What it is counted under.
+    n (int): How many.
+    before (Collection[str]): Reasons that were counted elsewhere, to which the counts will be added.
+    """
+    if reason not in counts and reason not in before and len(counts) + len(before) >= MAX_REASONS:
+        reason = Reasons.OTHER
+    counts[reason] += n
 
 
 class Gold:
