@@ -277,7 +277,7 @@ class SpertHead(nn.Module):
         for start in range(0, n_tokens, CHUNK_TOKENS):
             end = min(start + CHUNK_TOKENS + self.max_span_width - 1, n_tokens)
             part = encoded.part(start, end) if _is_long(encoded) else encoded
-            spans, labels, scores = self._classify(part, CHUNK_TOKENS)
+            spans, labels, scores = self._classify(part)
             found.append((spans + start, labels, scores))
         spans, labels, scores = (numpy.concatenate(arrays) for arrays in zip(*found))
         owners = _sentence_of(encoded, spans)
@@ -289,10 +289,10 @@ class SpertHead(nn.Module):
             spans, labels, scores = spans[best], labels[best], scores[best]
         return spans, labels, scores, dropped
 
-    def _classify(self, encoded: Encoded, n_starts: int) -> Tuple[Ints, Ints, Floats]:
-        """The entities that begin with one of the first n_starts tokens: spans, labels, probabilities."""
+    def _classify(self, encoded: Encoded) -> Tuple[Ints, Ints, Floats]:
+        """The entities that begin with one of the first CHUNK_TOKENS tokens: spans, labels, probabilities."""
         logits, valid = self.score_all_spans(encoded)
-        valid[:, n_starts:] = False
+        valid[:, CHUNK_TOKENS:] = False
         # Few spans are entities, so that only theirs are worth a softmax.
         is_entity = logits[1:].amax(dim=0) > logits[0]
         starts, widths = (valid & is_entity.cpu().numpy()).T.nonzero()
