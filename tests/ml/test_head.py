@@ -14,10 +14,14 @@ from spacy_spert.ml.head import Layout, MaxTable, SpertHead
 
 WIDTH, N_ENTITIES, N_RELATIONS, MAX_WIDTH = 6, 3, 2, 4
 
-CONTEXTS = pytest.mark.parametrize("context", ["localized", "sentence", "cls"])
-POOLINGS = pytest.mark.parametrize("pooling", ["max", "mean", "sum"])
-# No special tokens, one for each sentence, or several for some and none for others.
-SPECIALS = pytest.mark.parametrize("specials", [None, "one", "some"])
+CHOICES = {
+    "context": ["localized", "sentence", "cls"],
+    "pooling": ["max", "mean", "sum"],
+    # No special tokens, one for each sentence, or several for some and none for others.
+    "specials": [None, "one", "some"],
+}
+CONTEXTS, POOLINGS, SPECIALS = (pytest.mark.parametrize(name, values) for name, values in CHOICES.items())
+ANY_OF_EACH = [st.sampled_from(values) for values in CHOICES.values()]
 
 # Wordpieces of each token of each sentence. There are tokens, and a sentence, without any.
 SENTENCES = [[2, 0, 1, 1, 3], [1], [0, 0], [1, 1, 0, 2, 0, 1, 1], [0, 2]]
@@ -362,9 +366,7 @@ def gradients(head, embeddings, logits, seed):
 
 
 @given(
-    st.sampled_from(["localized", "sentence", "cls"]),
-    st.sampled_from(["max", "mean", "sum"]),
-    st.sampled_from([None, "one", "some"]),
+    *ANY_OF_EACH,
     st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=7), min_size=1, max_size=3),
     st.integers(0, 1000),
 )
@@ -435,9 +437,7 @@ def test_search_equals_the_plain_formula(context, pooling, specials):
 
 
 @given(
-    st.sampled_from(["localized", "sentence", "cls"]),
-    st.sampled_from(["max", "mean", "sum"]),
-    st.sampled_from([None, "one", "some"]),
+    *ANY_OF_EACH,
     st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=10), min_size=1, max_size=3),
     st.integers(1, 6),
     st.integers(0, 3),
