@@ -7,9 +7,9 @@ from spacy.tokens import Doc
 
 import spacy_spert.ml.model
 
-from .measure import Stopwatch, compare
-from .pipelines import Encoder, Setup, encoders, fresh, read_docs, torch_head, trained_nlp
-from .report import Result, Target, bars
+from .measure import compare
+from .pipelines import Encoder, Setup, encoders, fresh, places_in_spert, profile_pipe, read_docs, trained_nlp
+from .report import Result, add_ratio, bars
 
 TITLE = "Inference: milliseconds for a document"
 PROFILE = "Inference: where the time goes, in percent"
@@ -51,25 +51,16 @@ def _compare(result: Result, setup: Setup, encoder: Encoder, nlp: Language, docs
     batches = [docs[i : i + size] for i in range(0, len(docs), size)]
     tasks = {"alone": run_alone, "with spert": run}
     times = compare(tasks, batches, setup.repeats, lambda batch: [fresh(doc) for doc in batch])
-    alone, both = times["alone"], times["with spert"]
-    ratio = both.wall / alone.wall
     predicted = list(nlp.pipe([fresh(doc) for doc in docs], batch_size=batch_size))
-    result.tables[TITLE].append(
-        {
-            "encoder": encoder.name,
-            "batch": batch_size,
-            "documents": len(docs),
-            "entities": sum(len(doc.spans["spert"]) for doc in predicted),
-            "relations": sum(len(doc._.relations) for doc in predicted),
-            "alone": alone.wall.scale(1000 / len(docs)),
-            "with spert": both.wall.scale(1000 / len(docs)),
-            "ratio": ratio,
-            "ratio of CPU time": both.cpu / alone.cpu,
-        }
-    )
-    if (encoder.size, batch_size) in TARGETS:
-        what = f"inference over the transformer alone, {encoder.name}, batch {batch_size}"
-        result.targets.append(Target(what, ratio, TARGETS[encoder.size, batch_size]))
+    row = {
+        "encoder": encoder.name,
+        "batch": batch_size,
+        "documents": len(docs),
+        "entities": sum(len(doc.spans["spert"]) for doc in predicted),
+        "relations": sum(len(doc._.relations) for doc in predicted),
+    }
+    what = f"inference over the transformer alone, {encoder.name}, batch {batch_size}"
+    add_ratio(result, TITLE, row, times, len(docs), what, TARGETS.get((encoder.size, batch_size)))
 
 
 def _profile(nlp: Language, docs: List[Doc], batch_size: int) -> Dict[str, float]:
@@ -78,18 +69,10 @@ def _profile(nlp: Language, docs: List[Doc], batch_size: int) -> Dict[str, float
         ("transformer: tokens to tensors", transformer, "predict"),
         ("transformer: encoder", transformer.model.layers[0].shims[0], "predict"),
         ("transformer: annotations", transformer, "set_annotations"),
-        ("spert: around the head", spert, "predict"),
         ("spert: order of wordpieces", spacy_spert.ml.model, "get_layout"),
-        ("spert: spans", torch_head(spert), "find_entities"),
-        ("spert: pairs", torch_head(spert), "score_pairs"),
-        ("spert: annotations", spert, "set_annotations"),
+        *places_in_spert(spert, "spert: "),
     ]
-    stopwatch = Stopwatch()
-    inputs = [fresh(doc) for doc in docs]
-    with stopwatch.watch(places), stopwatch.part("all"):
-        for _ in nlp.pipe(inputs, batch_size=batch_size):
-            pass
-    return stopwatch.shares("all")
+    return profile_pipe(nlp, docs, batch_size, places)
 
 
 def draw(result: Result, figure: Any) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy
 import spacy
@@ -27,6 +27,8 @@ from spacy_spert.ml.head import Layout, SpertHead
 from spacy_spert.ml.optimizer import build_adamw
 from spacy_spert.ml.wordpieces import get_layout
 from spacy_spert.pipeline import Spert
+
+from .measure import Stopwatch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Suffixes of files, and the names of their formats.
@@ -192,6 +194,40 @@ def finish_update(nlp: Language, optimizer: Optimizer) -> None:
 def torch_head(spert: Spert) -> SpertHead:
     """RETURNS (SpertHead): The network of the component."""
     return spert.model.get_ref("head").shims[0]._model
+
+
+def places_in_spert(spert: Spert, prefix: str = "") -> List[Tuple[str, Any, str]]:
+    """Where the component spends its time, as `Stopwatch.watch` takes it. Its encoder is not among them.
+
+    spert (Spert): The component.
+    prefix (str): What the names of the parts begin with.
+    RETURNS (List[Tuple[str, Any, str]]): Name of the part, object and name of its method.
+    """
+    return [
+        (f"{prefix}around the head", spert, "predict"),
+        (f"{prefix}spans", torch_head(spert), "find_entities"),
+        (f"{prefix}pairs", torch_head(spert), "score_pairs"),
+        (f"{prefix}annotations", spert, "set_annotations"),
+    ]
+
+
+def profile_pipe(
+    nlp: Language, docs: Sequence[Doc], batch_size: int, places: Sequence[Tuple[str, Any, str]]
+) -> Dict[str, float]:
+    """Where the time of `nlp.pipe` goes.
+
+    nlp (Language): The pipeline.
+    docs (Sequence[Doc]): Documents, whose tokens it gets.
+    batch_size (int): Size of the batches.
+    places (Sequence[Tuple[str, Any, str]]): Name of the part, object (or module) and name of its method.
+    RETURNS (Dict[str, float]): Percentages by name of the part.
+    """
+    stopwatch = Stopwatch()
+    inputs = [fresh(doc) for doc in docs]
+    with stopwatch.watch(places), stopwatch.part("all"):
+        for _ in nlp.pipe(inputs, batch_size=batch_size):
+            pass
+    return stopwatch.shares("all")
 
 
 def set_entity_count(spert: Spert, docs: Sequence[Doc], count: int) -> None:

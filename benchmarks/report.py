@@ -5,12 +5,12 @@ import platform
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import srsly
 from wasabi import msg
 
-from .measure import Spread, number
+from .measure import Spread, Times, number
 
 Row = Dict[str, Any]
 
@@ -45,6 +45,34 @@ class Result:
 
     tables: Dict[str, List[Row]] = field(default_factory=dict)
     targets: List[Target] = field(default_factory=list)
+
+
+def add_ratio(
+    result: Result, title: str, row: Row, times: Dict[str, Times], n: int, what: str, at_most: Optional[float]
+) -> None:
+    """Add what was measured "with spert" and "alone", and the ratio of the two.
+
+    result (Result): Where to add it.
+    title (str): The table.
+    row (Row): What the row begins with.
+    times (Dict[str, Times]): The times by these names.
+    n (int): How many documents or updates they are for.
+    what (str): How to call the ratio.
+    at_most (Optional[float]): Its target, if it has one.
+    """
+    alone, both = times["alone"], times["with spert"]
+    ratio = both.wall / alone.wall
+    result.tables[title].append(
+        {
+            **row,
+            "alone": alone.wall.scale(1000 / n),
+            "with spert": both.wall.scale(1000 / n),
+            "ratio": ratio,
+            "ratio of CPU time": both.cpu / alone.cpu,
+        }
+    )
+    if at_most is not None:
+        result.targets.append(Target(what, ratio, at_most))
 
 
 def show(result: Result) -> None:

@@ -6,8 +6,8 @@ from spacy.tokens import Doc
 
 import spacy_spert.ml.model
 
-from .measure import Spread, Stopwatch, compare
-from .pipelines import Setup, fresh, read_docs, torch_head, trained_nlp
+from .measure import Spread, compare
+from .pipelines import Setup, fresh, places_in_spert, profile_pipe, read_docs, trained_nlp
 from .report import Result, bars
 
 TITLE = "tok2vec: words a second"
@@ -22,7 +22,6 @@ def measure(setup: Setup) -> Result:
     RETURNS (Result): The result.
     """
     nlp = trained_nlp(setup)
-    spert = nlp.get_pipe("spert")
     docs = read_docs(nlp, setup.data)[: 16 if setup.quick else 512]
     n_words = sum(len(doc) for doc in docs)
     result = Result({TITLE: [], PROFILE: []})
@@ -42,18 +41,8 @@ def measure(setup: Setup) -> Result:
                 "words a second": Spread([n_words / seconds for seconds in times.wall.values]),
             }
         )
-        stopwatch = Stopwatch()
-        places = [
-            ("around the head", spert, "predict"),
-            ("embeddings", spacy_spert.ml.model, "predict_in_batches"),
-            ("spans", torch_head(spert), "find_entities"),
-            ("pairs", torch_head(spert), "score_pairs"),
-            ("annotations", spert, "set_annotations"),
-        ]
-        inputs = [fresh(doc) for doc in docs]
-        with stopwatch.watch(places), stopwatch.part("all"):
-            run(inputs)
-        result.tables[PROFILE].append({"batch": batch_size, **stopwatch.shares("all")})
+        places = [("embeddings", spacy_spert.ml.model, "predict_in_batches"), *places_in_spert(nlp.get_pipe("spert"))]
+        result.tables[PROFILE].append({"batch": batch_size, **profile_pipe(nlp, docs, batch_size, places)})
     return result
 
 

@@ -14,7 +14,7 @@ from spacy_spert.ml.wordpieces import build_wordpiece_listener, get_gradients
 
 from .measure import Stopwatch, compare
 from .pipelines import Encoder, Setup, encoders, finish_update, make_examples, make_nlp, read_docs
-from .report import Result, Target, bars
+from .report import Result, add_ratio, bars
 
 TITLE = "Training: milliseconds for an update"
 PROFILE = "Training: where the time goes, in percent"
@@ -62,14 +62,13 @@ def measure(setup: Setup) -> Result:
                 "alone": _pipeline(setup, encoder, "constant_gradient"),
                 "with spert": _pipeline(setup, encoder, "spert"),
             }
-            for batch_size, n_updates in list(zip(BATCH_SIZES, N_UPDATES[encoder.size]))[1 if setup.quick else 0 :]:
-                _compare(result, setup, encoder, pipelines, batch_size, 1 if setup.quick else n_updates)
+            sizes = [(8, 1)] if setup.quick else zip(BATCH_SIZES, N_UPDATES[encoder.size])
+            for batch_size, n_updates in sizes:
+                _compare(result, setup, encoder, pipelines, batch_size, n_updates)
                 nlp, optimizer, examples = pipelines["with spert"]
                 batches = [examples[i * batch_size : (i + 1) * batch_size] for i in range(n_updates)]
-                shares = _profile(nlp, optimizer, [batch for batch in batches if batch][: 1 if setup.quick else None])
+                shares = _profile(nlp, optimizer, [batch for batch in batches if batch])
                 result.tables[PROFILE].append({"encoder": encoder.name, "batch": batch_size, **shares})
-                if setup.quick:
-                    break
     return result
 
 
@@ -103,22 +102,9 @@ def _compare(
         return update
 
     times = compare({name: task(name) for name in pipelines}, range(n_updates), setup.repeats)
-    alone, both = times["alone"], times["with spert"]
-    ratio = both.wall / alone.wall
-    result.tables[TITLE].append(
-        {
-            "encoder": encoder.name,
-            "batch": batch_size,
-            "updates": n_updates,
-            "alone": alone.wall.scale(1000 / n_updates),
-            "with spert": both.wall.scale(1000 / n_updates),
-            "ratio": ratio,
-            "ratio of CPU time": both.cpu / alone.cpu,
-        }
-    )
-    if (encoder.size, batch_size) in TARGETS:
-        what = f"update over the transformer's alone, {encoder.name}, batch {batch_size}"
-        result.targets.append(Target(what, ratio, TARGETS[encoder.size, batch_size]))
+    row = {"encoder": encoder.name, "batch": batch_size, "updates": n_updates}
+    what = f"update over the transformer's alone, {encoder.name}, batch {batch_size}"
+    add_ratio(result, TITLE, row, times, n_updates, what, TARGETS.get((encoder.size, batch_size)))
 
 
 def _profile(nlp: Language, optimizer: Optimizer, batches: List[List[Example]]) -> Dict[str, float]:
