@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
 
 if TYPE_CHECKING:
-    from .drawing import displacy_relations
-    from .export import Triple, to_networkx, to_triples
+    from .evaluation.drawing import displacy_relations
+    from .extraction.export import Triple, to_networkx, to_triples
 
 install_extension()
 
@@ -28,7 +28,12 @@ __all__ = [
 ]
 
 # Imported when used: spaCy imports this package whenever a pipeline is made.
-_LAZY = {"displacy_relations": "drawing", "Triple": "export", "to_networkx": "export", "to_triples": "export"}
+_LAZY = {
+    "displacy_relations": "evaluation.drawing",
+    "Triple": "extraction.export",
+    "to_networkx": "extraction.export",
+    "to_triples": "extraction.export",
+}
 
 
 def __getattr__(name: str) -> Any:

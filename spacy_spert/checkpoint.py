@@ -33,8 +33,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from transformers.activations import ACT2FN
 
 from .errors import Errors, Warnings
-from .formats._build import expect, parse_json, shorten
+from .formats.losses import shorten
 from .formats.spert_json import Types, read_types
+from .formats.values import expect, parse_json
 from .pipeline import Spert
 
 logger = logging.getLogger("spacy.spert")

@@ -22,9 +22,9 @@ from thinc.types import Floats2d
 
 from .alignment import Gold, GoldCounts, align_gold, labels_of, sentence_bounds
 from .candidates import UNKNOWN, Ints, Samples, Scores, Search, sample_sentence
-from .decode import best_non_overlapping, decode_relations
+from .decoding import best_non_overlapping, decode_relations
 from .errors import Errors, Warnings
-from .loss import relation_loss, span_loss
+from .ml.loss import relation_loss, span_loss
 from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
 from .scorer import score_spert
 from .upstream import encoder_width, find_transformer, sentence_annotators
@@ -51,17 +51,17 @@ max_relation_distance = 128
 entities_per_token = 1.0
 relations_per_token = 2.0
 overwrite_ents = true
-scorer = {"@scorers": "spacy_spert.spert_scorer.v1"}
+scorer = {"@scorers": "spacy-spert.spert_scorer.v1"}
 
 [spert.model]
-@architectures = "spacy_spert.Spert.v1"
+@architectures = "spacy-spert.Spert.v1"
 width_embedding = 25
 dropout = 0.1
 context = "localized"
 pooling = "max"
 
 [spert.model.tok2vec]
-@architectures = "spacy_spert.WordpieceListener.v1"
+@architectures = "spacy-spert.WordpieceListener.v1"
 upstream = "*"
 grad_factor = 1.0
 """
@@ -115,7 +115,7 @@ def make_spert(
 ) -> "Spert":
     """Create a component for joint entity and relation extraction.
 
-    model (Model): The model, see `spacy_spert.Spert.v1`.
+    model (Model): The model, see `spacy-spert.Spert.v1`.
     scorer (Optional[Callable]): The scorer.
     spans_key (str): The span group to write entities and relations to, and to read gold annotation from.
     task (str): "joint"; "entities" to leave relations out; "relations" to take the entities as given.

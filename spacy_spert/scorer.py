@@ -20,7 +20,7 @@ CountsT = Dict[str, Dict[str, PRFScore]]
 
 
 def make_spert_scorer(symmetric: str = "once") -> Callable[..., Dict[str, Any]]:
-    """Create the scorer. Register name: "spacy_spert.spert_scorer.v1".
+    """Create the scorer. Register name: "spacy-spert.spert_scorer.v1".
 
     symmetric (str): How relations of symmetric labels are counted: "once", "directed" or "twice".
     RETURNS (Callable): The scorer.

@@ -21,6 +21,7 @@ import spacy_spert
 
 ROOT = Path(__file__).parents[1]
 OLDEST = (3, 10)
+PAGE = [f"evaluation/page/page.{ending}" for ending in ("css", "html", "js")]
 MODULES = [module.name for module in pkgutil.walk_packages(spacy_spert.__path__, "spacy_spert.")]
 CODE = sorted(
     path for part in ("spacy_spert", "scripts", "benchmarks", "tests") for path in ROOT.glob(f"{part}/**/*.py")
@@ -72,9 +73,10 @@ class TestBuilt:
 
     def test_wheel_has_more_than_code(self, built):
         names = zipfile.ZipFile(built[1]).namelist()
-        assert {f"spacy_spert/{name}" for name in ("py.typed", "page/page.css", "page/page.html", "page/page.js")} <= {
-            *names
-        }
+        assert {
+            f"spacy_spert/{name}"
+            for name in ("py.typed", "evaluation/page/page.css", "evaluation/page/page.html", "evaluation/page/page.js")
+        } <= {*names}
         assert "spacy_spert-0.1.0.dist-info/licenses/LICENSE" in names
 
     def test_entry_points_of_the_wheel_are_those_that_are_tested(self, built):

@@ -27,7 +27,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from util import DOC_SPANS, add_transformer, make_doc, switch_off_dropout, torch_encoder, torch_head
 
-from spacy_spert.loss import relation_loss, span_loss
+from spacy_spert.ml.loss import relation_loss, span_loss
 
 NUMBERS = ["one batch", "one by one"]
 # Names of the original, and ours.

@@ -296,7 +296,7 @@ def test_unknown_way_of_counting_is_refused(value):
 
 @pytest.mark.parametrize("symmetric, expected", [("once", 1.0), ("directed", 0.0), ("twice", 1.0)])
 def test_scorer_is_registered(symmetric, expected):
-    scorer = spacy.registry.scorers.get("spacy_spert.spert_scorer.v1")(symmetric)
+    scorer = spacy.registry.scorers.get("spacy-spert.spert_scorer.v1")(symmetric)
     examples = [Example(make([ANN, BOB], [(1, 0, "KNOWS")]), make([ANN, BOB], [(0, 1, "KNOWS")]))]
     # The component passes all of its settings.
     scores = scorer(examples, spans_key="spert", symmetric_labels=["KNOWS"], max_span_width=10)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import spacy_spert
 import spacy_spert.cli
-from spacy_spert.formats._build import open_whole
+from spacy_spert.formats.files import open_whole
 
 MODULES = sorted(Path(spacy_spert.__file__).parent.rglob("*.py"))
 # Modules and functions that run what they read, or may.

@@ -536,7 +536,7 @@ class TestSpacyLoop:
 
 def test_optimizer_with_global_clipping_trains(encoder):
     nlp = initialize(make_nlp(encoder, **QUICK))
-    optimizer = spacy.registry.optimizers.get("spacy_spert.AdamW.v1")(0.01)
+    optimizer = spacy.registry.optimizers.get("spacy-spert.AdamW.v1")(0.01)
     assert isinstance(optimizer, Optimizer)
     losses = train(nlp, 30, optimizer=optimizer)
     assert losses[-1] < losses[0] / 4

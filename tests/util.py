@@ -12,7 +12,7 @@ from spacy.util import fix_random_seed, load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Adam, Optimizer
 
-from spacy_spert.evaluation import Evaluation, compare
+from spacy_spert.evaluation.run import Evaluation, compare
 from spacy_spert.relations import set_entities
 
 # Text, entities (start token, end token, label), relations (head, tail, label). Nested and adjacent entities, several
@@ -116,7 +116,7 @@ seed = 0
 size = 8
 
 [training.optimizer]
-@optimizers = "spacy_spert.AdamW.v1"
+@optimizers = "spacy-spert.AdamW.v1"
 learn_rate = 0.01
 
 [initialize]

@@ -10,8 +10,8 @@ from spacy.tokens import Doc
 from wasabi import msg
 
 from ..formats import READERS, WRITERS, Losses, load
-from ..formats._build import open_whole
 from ..formats.errors import Errors, Reasons
+from ..formats.files import open_whole
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR
 from . import app
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.training import Example
 
-    from ..evaluation import Evaluation
+    from ..evaluation.run import Evaluation
 
 
 @app.command("evaluate")
@@ -116,9 +116,9 @@ def evaluate(
     import srsly
     from spacy import util
 
-    from ..evaluation import evaluate_pipeline
-    from ..formats._build import open_whole
-    from ..report import render_report
+    from ..evaluation.report import render_report
+    from ..evaluation.run import evaluate_pipeline
+    from ..formats.files import open_whole
 
     data_path = Path(data_path)
     _check_outputs(data_path, [Path(path) for path in (output, report) if path is not None])

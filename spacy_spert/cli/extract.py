@@ -15,14 +15,15 @@ import typer
 from wasabi import msg
 
 from ..errors import Errors
+from ..extraction.stream import START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
-from ..formats._build import tally
 from ..formats.errors import Errors as FormatErrors
-from ..stream import BEGIN, START, Line, Output, ResumableOutput, batch_lines, progress_path, read_lines
+from ..formats.lines import BEGIN, Line, batch_lines, read_lines
+from ..formats.losses import tally
 from . import app
 
 if TYPE_CHECKING:
-    from ..extraction import Outcome
+    from ..extraction.extractor import Outcome
 
 INPUTS, OUTPUTS = ("jsonl", "txt"), ("jsonl", "csv")
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
@@ -140,7 +141,7 @@ def extract(
     """
     from tqdm import tqdm
 
-    from ..extraction import Settings, extract_batches, header, load
+    from ..extraction.extractor import Settings, extract_batches, header, load
 
     input_path, output_path = Path(input_path), Path(output_path)
     settings = Settings(

@@ -10,7 +10,7 @@ To add a format: write its module (`doccano.py` is a short example) and add a li
 from importlib import import_module
 from typing import Any, Callable, Dict
 
-from ._build import Losses, StrictError
+from .losses import Losses, StrictError
 
 # Imported when used: every `spacy` command imports the package.
 READERS: Dict[str, str] = {

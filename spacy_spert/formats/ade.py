@@ -20,8 +20,11 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, 
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, build_docs, defaults, doc_from_text, read_lines, shorten
+from .docs import defaults, doc_from_text
 from .errors import Errors, Reasons
+from .files import build_docs, read_lines
+from .gold import Gold
+from .losses import Losses, shorten
 
 EFFECT = "Adverse-Effect"
 DRUG = "Drug"

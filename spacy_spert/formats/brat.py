@@ -21,8 +21,11 @@ from typing import Iterable, Iterator, Optional, Tuple, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, build_docs, defaults, doc_from_text, entity_name, read_lines, shorten
+from .docs import defaults, doc_from_text
 from .errors import Errors, Reasons
+from .files import build_docs, read_lines
+from .gold import Gold, entity_name
+from .losses import Losses, shorten
 
 ENTITY = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?$")
 RELATION = re.compile(r"R\S+\t(\S+) Arg1:(\S+) Arg2:(\S+)\s*$")

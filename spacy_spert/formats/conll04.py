@@ -23,8 +23,11 @@ from typing import Iterable, Iterator, List, Optional, Tuple, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, build_docs, defaults, doc_from_tokens, read_lines, shorten
+from .docs import defaults, doc_from_tokens
 from .errors import Errors
+from .files import build_docs, read_lines
+from .gold import Gold
+from .losses import Losses, shorten
 
 SIGNS = {"COMMA": ",", "-LRB-": "(", "-RRB-": ")"}
 # A stretch of lines that are not blank, each with its place.

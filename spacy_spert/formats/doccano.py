@@ -14,7 +14,11 @@ from typing import Any, Dict, Iterable, Iterator, Optional, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, defaults, doc_from_text, note_fields, objects, read_json_lines, take
+from .docs import defaults, doc_from_text
+from .files import read_json_lines
+from .gold import Gold
+from .losses import Losses
+from .values import note_fields, objects, take
 
 
 def read_doccano(

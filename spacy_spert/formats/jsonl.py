@@ -22,22 +22,12 @@ from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, describe_doc
-from ._build import (
-    Gold,
-    Losses,
-    StrictError,
-    defaults,
-    doc_from_text,
-    doc_from_tokens,
-    expect,
-    mark_sentences,
-    note_fields,
-    objects,
-    open_whole,
-    read_json_lines,
-    take,
-)
+from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
 from .errors import Errors, Reasons
+from .files import open_whole, read_json_lines
+from .gold import Gold
+from .losses import Losses, StrictError
+from .values import expect, note_fields, objects, take
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
 NUMBER = (int, float)

@@ -20,8 +20,12 @@ from typing import Any, Dict, Iterable, Iterator, Optional, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import Gold, Losses, defaults, doc_from_text, expect, objects, read_json_list, shorten, take
+from .docs import defaults, doc_from_text
 from .errors import Errors, Reasons
+from .files import read_json_list
+from .gold import Gold
+from .losses import Losses, shorten
+from .values import expect, objects, take
 
 
 def read_labelstudio(

@@ -18,19 +18,12 @@ from typing import Any, Collection, Dict, Iterable, Iterator, List, Optional, Tu
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import (
-    Gold,
-    Losses,
-    defaults,
-    doc_from_text,
-    expect,
-    objects,
-    read_json_lines,
-    relation_name,
-    shorten,
-    take,
-)
+from .docs import defaults, doc_from_text
 from .errors import Errors, Reasons
+from .files import read_json_lines
+from .gold import Gold, relation_name
+from .losses import Losses, shorten
+from .values import expect, objects, take
 
 
 def read_prodigy(

@@ -18,20 +18,12 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import (
-    Gold,
-    Losses,
-    defaults,
-    doc_from_tokens,
-    expect,
-    ints,
-    mark_sentences,
-    note_fields,
-    read_json_lines,
-    shorten,
-    take,
-)
+from .docs import defaults, doc_from_tokens, mark_sentences
 from .errors import Errors
+from .files import read_json_lines
+from .gold import Gold
+from .losses import Losses, shorten
+from .values import expect, ints, note_fields, take
 
 FIELDS = ("doc_key", "sentences", "ner", "relations", "dataset")
 

@@ -18,24 +18,13 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Un
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ._build import (
-    Gold,
-    Losses,
-    defaults,
-    doc_from_tokens,
-    entity_name,
-    expect,
-    mark_sentences,
-    note_fields,
-    parse_json,
-    read_json_list,
-    read_whole,
-    relation_name,
-    shorten,
-    take,
-)
+from .docs import defaults, doc_from_tokens, mark_sentences
 from .errors import Errors
+from .files import read_json_list, read_whole
+from .gold import Gold, entity_name, relation_name
 from .jsonl import add_annotations, annotations, meta_of, sentence_starts, write_records
+from .losses import Losses, shorten
+from .values import expect, note_fields, parse_json, take
 
 # Most bytes of a types.json.
 MAX_TYPES = 2**24

@@ -38,7 +38,7 @@ def build_spert(
     Input is a list of documents, alone or together with the Samples to train on or the Search to make. Output is, for
     Samples, the logits of spans and pairs and the samples they belong to; otherwise the Scores of what was found.
 
-    tok2vec (Model): The encoder: a `spacy_spert.WordpieceListener.v1`, or any Model[List[Doc], List[Floats2d]].
+    tok2vec (Model): The encoder: a `spacy-spert.WordpieceListener.v1`, or any Model[List[Doc], List[Floats2d]].
     width_embedding (int): Width of the learned embedding of a span's width in tokens.
     dropout (float): Dropout on the input of the two classifiers, from 0 to 1. `training.dropout` has no effect on it.
     context (str): What a relation sees between head and tail: the wordpieces between them ("localized"), the whole

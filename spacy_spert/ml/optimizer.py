@@ -17,7 +17,7 @@ def build_adamw(
     weight_decay: float = 0.01,
     grad_clip: float = 1.0,
 ) -> Optimizer:
-    """Create the optimizer. Register name: "spacy_spert.AdamW.v1".
+    """Create the optimizer. Register name: "spacy-spert.AdamW.v1".
 
     learn_rate (Union[float, Schedule]): The learning rate, or a schedule of it.
     beta1 (float): Decay of the first moment.

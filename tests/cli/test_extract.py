@@ -17,13 +17,15 @@ from spacy.language import Language
 from typer.testing import CliRunner
 from util import RELATION_LABELS, SYMMETRIC, TEXTS, initialize, make_nlp, train
 
-from spacy_spert import extraction, stream, to_triples
+from spacy_spert import to_triples
 from spacy_spert.cli import extract as extract_module
 from spacy_spert.cli.extract import extract
-from spacy_spert.extraction import Extractor, Settings, _csv_lines, load
-from spacy_spert.formats._build import MAX_REASONS
+from spacy_spert.extraction import extractor as extraction
+from spacy_spert.extraction.extractor import Extractor, Settings, _csv_lines, load
+from spacy_spert.extraction.stream import progress_path
 from spacy_spert.formats.jsonl import read_jsonl
-from spacy_spert.stream import Line, progress_path
+from spacy_spert.formats.lines import MAX_LINE, Line
+from spacy_spert.formats.losses import MAX_REASONS
 
 COLUMNS = "line,head,head_label,relation,tail,tail_label,score,head_start,head_end,tail_start,tail_end"
 WORDS = [text for text, _, _ in TEXTS]
@@ -549,7 +551,7 @@ def test_vocabulary_does_not_grow(model, monkeypatch):
 
 def test_line_that_is_too_long(model):
     (outcome,) = Extractor(Settings(str(model), None, "txt", "jsonl"))([Line(1, None, 0, 0)])
-    assert outcome.error == f"The line is longer than {stream.MAX_LINE} bytes."
+    assert outcome.error == f"The line is longer than {MAX_LINE} bytes."
 
 
 def test_pipeline_is_let_go(tmp_path, model, source):

@@ -232,8 +232,8 @@ def test_text_too_long_for_spacy(tmp_path):
 @pytest.mark.parametrize("name", RECORDS)
 def test_huge_file(tmp_path, name, monkeypatch):
     """A line or a list that is too long is not even parsed."""
-    monkeypatch.setattr("spacy_spert.stream.MAX_LINE", 2000)
-    monkeypatch.setattr("spacy_spert.formats._build.MAX_FILE", 2000)
+    monkeypatch.setattr("spacy_spert.formats.lines.MAX_LINE", 2000)
+    monkeypatch.setattr("spacy_spert.formats.files.MAX_FILE", 2000)
     good = dump(RECORDS[name])
     path = write(tmp_path, name, good, b"[" * 5000, good)
     docs, losses = read(name, path)

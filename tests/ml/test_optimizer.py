@@ -270,14 +270,14 @@ def test_weights_that_were_loaded_anew_are_the_ones_that_change(pair):
 
 @pytest.mark.parametrize("registry", [spacy.registry, thinc.api.registry], ids=["spacy", "thinc"])
 def test_optimizer_is_registered(registry):
-    assert registry.optimizers.get("spacy_spert.AdamW.v1") is build_adamw
+    assert registry.optimizers.get("spacy-spert.AdamW.v1") is build_adamw
 
 
 def test_optimizer_from_a_config():
     config = thinc.api.Config().from_str(
         """
         [optimizer]
-        @optimizers = "spacy_spert.AdamW.v1"
+        @optimizers = "spacy-spert.AdamW.v1"
         weight_decay = 0.1
         grad_clip = 2.0
 

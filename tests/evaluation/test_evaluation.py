@@ -10,8 +10,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from util import SYMMETRIC, TEXTS, clone, entities_of, make_doc, make_examples, make_nlp, relations_of
 
-from spacy_spert.analysis import MISSED_ENTITY, MISSED_PAIR, UNDER_THRESHOLD
-from spacy_spert.evaluation import GIVEN_KEY, changed, evaluate_pipeline, find_component
+from spacy_spert.evaluation.analysis import MISSED_ENTITY, MISSED_PAIR, UNDER_THRESHOLD
+from spacy_spert.evaluation.run import GIVEN_KEY, changed, evaluate_pipeline, find_component
 
 TOK2VEC = {
     "@architectures": "spacy.HashEmbedCNN.v2",

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Union
 
 from spacy.tokens import Doc
 
-from .errors import Errors
-from .relations import DEFAULT_SPANS_KEY, get_relations
+from ..errors import Errors
+from ..relations import DEFAULT_SPANS_KEY, get_relations
 
 if TYPE_CHECKING:
     import networkx

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.decode import best_non_overlapping, decode_relations
+from spacy_spert.decoding import best_non_overlapping, decode_relations
 
 LABELS = ["KIN", "LIVES", "WORKS"]
 

@@ -21,14 +21,15 @@ from spacy.errors import Errors as SpacyErrors
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from .errors import Errors
+from ..errors import Errors
+from ..formats import Losses
+from ..formats.gold import Gold
+from ..formats.jsonl import FIELDS, add_annotations, given_meta, make_doc
+from ..formats.lines import MAX_LINE, Line
+from ..formats.values import check_meta, expect, note_fields, parse_json
+from ..pipeline import Spert
+from ..relations import RELATIONS_ATTR, SCORES_ATTR
 from .export import Triple, to_triples
-from .formats import Losses
-from .formats._build import Gold, check_meta, expect, note_fields, parse_json
-from .formats.jsonl import FIELDS, add_annotations, given_meta, make_doc
-from .pipeline import Spert
-from .relations import RELATIONS_ATTR, SCORES_ATTR
-from .stream import MAX_LINE, Line
 
 # A column for each field of a triple but the document's index; "line" is the number of the line in the input.
 COLUMNS = ("line", *Triple._fields[:-1])

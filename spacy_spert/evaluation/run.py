@@ -13,13 +13,13 @@ from spacy.training import Example
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from .alignment import gold_entities as gold_spans
-from .alignment import map_span, token_map
+from ..alignment import gold_entities as gold_spans
+from ..alignment import map_span, token_map
+from ..errors import Errors
+from ..pipeline import Spert
+from ..relations import RELATIONS_ATTR, Relation, get_relations
+from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
 from .analysis import Analysed, count_errors, find_errors
-from .errors import Errors
-from .pipeline import Spert
-from .relations import RELATIONS_ATTR, Relation, get_relations
-from .scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
 
 # How far below the threshold a score is "just under" it.
 DEFAULT_MARGIN = 0.1

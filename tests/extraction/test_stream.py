@@ -4,8 +4,9 @@ from zlib import crc32
 
 import pytest
 
-from spacy_spert import stream
-from spacy_spert.stream import BEGIN, START, Done, ResumableOutput, batch_lines, progress_path, read_lines
+from spacy_spert.extraction import stream
+from spacy_spert.extraction.stream import START, Done, ResumableOutput, progress_path
+from spacy_spert.formats.lines import BEGIN, batch_lines, read_lines
 
 # Lines that give output of different length, or none, also at the end.
 INPUT = b"a\nbb\n\n\nccc\n\nd\n\n"

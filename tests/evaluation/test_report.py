@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import pytest
 from util import make_doc, make_evaluation
 
-from spacy_spert.analysis import KINDS
+from spacy_spert.evaluation.analysis import KINDS
+from spacy_spert.evaluation.report import render_report
 from spacy_spert.relations import Relation
-from spacy_spert.report import render_report
 
 TEXT = "Ann Lee works for Acme Labs in Bonn ."
 ENTITIES = [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "LOC")]

@@ -12,8 +12,8 @@ from spacy.vocab import Vocab
 from util import make_doc, make_evaluation
 
 from spacy_spert import displacy_relations
+from spacy_spert.evaluation.report import render_report
 from spacy_spert.relations import Relation, set_entities
-from spacy_spert.report import render_report
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="There is no Chromium; the variable CHROME can name one")
 

@@ -13,7 +13,7 @@ from typing import Any, Collection, Dict, Iterable, List, Mapping, Sequence, Tup
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
-from .relations import DEFAULT_SPANS_KEY, Relation, get_relations
+from ..relations import DEFAULT_SPANS_KEY, Relation, get_relations
 
 # Colours of the page's style sheet, classes c0 to c9.
 N_COLOURS = 10

@@ -10,7 +10,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from spacy_spert import displacy_relations
-from spacy_spert.drawing import draw_entities, draw_relations, relation_key, span_key
+from spacy_spert.evaluation.drawing import draw_entities, draw_relations, relation_key, span_key
 from spacy_spert.relations import set_entities
 
 VOCAB = Vocab()

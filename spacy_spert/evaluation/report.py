@@ -12,11 +12,11 @@ from typing import Any, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
 from spacy.tokens import Doc, Span
 
-from .alignment import gold_entities, gold_relations
+from ..alignment import gold_entities, gold_relations
+from ..relations import Relation, get_relations
 from .analysis import KINDS, Analysed, Error, worst_first
 from .drawing import N_COLOURS, draw_entities, draw_relations, relation_key, span_key
-from .evaluation import Evaluation, Table
-from .relations import Relation, get_relations
+from .run import Evaluation, Table
 
 # How many documents are drawn before all others, to show at once what the model finds.
 N_EXAMPLES = 3
@@ -212,7 +212,7 @@ def _tag(name: str, css: str, lines: Iterable[str]) -> str:
 
 
 def _read(name: str) -> str:
-    return (files("spacy_spert") / "page" / name).read_text(encoding="utf8")
+    return (files("spacy_spert.evaluation") / "page" / name).read_text(encoding="utf8")
 
 
 def _hash(content: str) -> str:

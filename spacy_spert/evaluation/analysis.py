@@ -12,8 +12,8 @@ from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optio
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from .alignment import gold_entities, gold_relations, map_span, token_map
-from .relations import DEFAULT_SPANS_KEY, SCORES_ATTR, Relation, get_relations
+from ..alignment import gold_entities, gold_relations, map_span, token_map
+from ..relations import DEFAULT_SPANS_KEY, SCORES_ATTR, Relation, get_relations
 
 WRONG_LABEL = "wrong label"
 WRONG_BOUNDARY = "wrong boundary"

@@ -6,7 +6,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_spert.analysis import (
+from spacy_spert.evaluation.analysis import (
     ENTITY_KINDS,
     KINDS,
     MISSED_ENTITY,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_spert.candidates import UNKNOWN
-from spacy_spert.loss import relation_loss, sigmoid, span_loss
+from spacy_spert.ml.loss import relation_loss, sigmoid, span_loss
 
 
 def floats(*rows, dtype="float64"):
