@@ -8,7 +8,7 @@ import math
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
 
 import numpy
 import srsly
@@ -24,13 +24,16 @@ from thinc.types import Floats2d
 from .alignment import Gold, GoldCounts, align_gold, labels_of
 from .decoding import Decoder, best_non_overlapping
 from .errors import Errors, Warnings
-from .ml.arrays import Given, Ints, Layout, Samples, Scores
+from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
 from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
 from .sentences import sentence_bounds
 from .upstream import encoder_width, find_transformer, sentence_annotators
+
+if TYPE_CHECKING:
+    from .ml.model import Training
 
 install_extension()
 
@@ -50,6 +53,8 @@ symmetric_labels = []
 negative_spans = 100
 negative_relations = 100
 negative_sampling = "strong"
+near_misses = 0
+near_miss_none = 0.9
 max_relation_distance = 128
 entities_per_token = 1.0
 relations_per_token = 2.0
@@ -128,6 +133,8 @@ def make_spert(
     negative_spans: int,
     negative_relations: int,
     negative_sampling: SamplingT,
+    near_misses: int,
+    near_miss_none: float,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -146,6 +153,9 @@ def make_spert(
     negative_spans (int): Non-entities to learn from, for each sentence.
     negative_relations (int): Unrelated pairs to learn from, for each sentence.
     negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
+    near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
+        entities beside them.
+    near_miss_none (float): They look like entities if their probability of being none is below this.
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -165,6 +175,8 @@ def make_spert(
         negative_spans=negative_spans,
         negative_relations=negative_relations,
         negative_sampling=negative_sampling,
+        near_misses=near_misses,
+        near_miss_none=near_miss_none,
         max_relation_distance=max_relation_distance,
         entities_per_token=entities_per_token,
         relations_per_token=relations_per_token,
@@ -191,6 +203,8 @@ class Spert(TrainablePipe):
         negative_spans: int = 100,
         negative_relations: int = 100,
         negative_sampling: SamplingT = "strong",
+        near_misses: int = 0,
+        near_miss_none: float = 0.9,
         max_relation_distance: int = 128,
         entities_per_token: float = 1.0,
         relations_per_token: float = 2.0,
@@ -214,6 +228,8 @@ class Spert(TrainablePipe):
             "negative_spans": negative_spans,
             "negative_relations": negative_relations,
             "negative_sampling": negative_sampling,
+            "near_misses": near_misses,
+            "near_miss_none": near_miss_none,
             "max_relation_distance": max_relation_distance,
             "entities_per_token": entities_per_token,
             "relations_per_token": relations_per_token,
@@ -332,7 +348,7 @@ class Spert(TrainablePipe):
             return losses
         set_dropout_rate(self.model, drop)
         docs = [eg.predicted for eg in examples]
-        scores, backprop = self.model.begin_update((docs, partial(self.get_samples, examples)))
+        scores, backprop = self.model.begin_update((docs, self._training(examples)))
         loss, d_scores = self.get_loss(examples, scores)
         if not math.isfinite(loss):
             raise ValueError(Errors.S030.format(name=self.name, loss=loss, doc=describe_doc(examples[0].reference)))
@@ -342,6 +358,15 @@ class Spert(TrainablePipe):
             self.finish_update(sgd)
         losses[self.name] += loss
         return losses
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Update the weights, where the optimizer has one with a learning rate of their own.
+
+        sgd (Optimizer): The optimizer.
+        """
+        if self.model.has_ref("head") and hasattr(sgd, "add_head"):
+            sgd.add_head(self.model.get_ref("head"))
+        super().finish_update(sgd)
 
     def get_loss(self, examples: Iterable[Example], scores: ScoresT) -> Tuple[float, Tuple[Floats2d, Floats2d]]:
         """The sum of both losses, and its gradients.
@@ -477,6 +502,8 @@ class Spert(TrainablePipe):
             "max_span_width": (cfg["max_span_width"] >= 1, "at least 1"),
             "relation_threshold": (0.0 <= cfg["relation_threshold"] <= 1.0, "between 0 and 1"),
             "negative_spans": (cfg["negative_spans"] >= 0, "at least 0"),
+            "near_misses": (cfg["near_misses"] >= 0, "at least 0"),
+            "near_miss_none": (0.0 <= cfg["near_miss_none"] <= 1.0, "between 0 and 1"),
             "negative_relations": (cfg["negative_relations"] >= 0, "at least 0"),
             "max_relation_distance": (cfg["max_relation_distance"] >= 0, "at least 0 (0 for no limit)"),
             "entities_per_token": (cfg["entities_per_token"] >= 0, "at least 0 (0 for no limit)"),
@@ -599,6 +626,13 @@ class Spert(TrainablePipe):
                         name=self.name, kind=kind, label=label, doc=describe_doc(doc), labels=known
                     )
                     raise ValueError(text)
+
+    def _training(self, examples: List[Example]) -> "Training":
+        from .ml.model import Training
+
+        cfg = self.cfg
+        near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
+        return Training(partial(self.get_samples, examples), near_misses)
 
     def _to_arrays(self, gold: Gold, offset: int, layout: Layout) -> Tuple[Ints, Ints, Ints]:
         """Entities in visible tokens of the batch, their columns, and rows of head, tail and column of the relation."""
