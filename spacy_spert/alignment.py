@@ -68,6 +68,15 @@ class GoldCounts:
         self.entities.update(gold.entity_counts)
         self.relations.update(gold.relation_counts)
 
+    def union(self, labels: Dict[str, List[str]]) -> Dict[str, List[str]]:
+        """Labels, and those that were counted besides.
+
+        labels (Dict[str, List[str]]): "entities" and "relations".
+        RETURNS (Dict[str, List[str]]): The labels in their order, then the others, sorted.
+        """
+        found = {"entities": labels_of(self.entities), "relations": labels_of(self.relations)}
+        return {kind: [*known, *(x for x in found[kind] if x not in known)] for kind, known in labels.items()}
+
     def table(self) -> str:
         """RETURNS (str): All counts as a table for the terminal."""
         reasons = sorted({reason for _, reason in [*self.entities, *self.relations] if reason is not None})
