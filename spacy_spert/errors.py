@@ -17,7 +17,8 @@ class Errors:
     S004 = "Relation {index} of document {doc} points at entity {entity}, but doc.spans['{key}'] holds {n} entities."
     S005 = (
         "Expected spacy_spert.Relation(head, tail, label, score) or a tuple of that form as relation {index} of "
-        "document {doc}, got: {value}"
+        "document {doc}, got: {value}. If another package writes relations of its own to the same attribute, choose "
+        "another name for these: spacy_spert.install_extension(name='...')"
     )
     S006 = "Relation {index} ('{label}') of document {doc}: its {side} {span} belongs to another document."
     S010 = (
@@ -34,10 +35,6 @@ class Errors:
     S012 = (
         "Component '{name}' does not know the {kind} label '{label}' of document {doc}. Its labels are {labels}. Fix "
         "the annotation or add the label to [initialize.components.{name}.labels]."
-    )
-    S013 = (
-        "Document {doc} has two entities over the same tokens {span} with different labels: '{one}' and '{two}'. "
-        "Keep one of them; a span has one entity label."
     )
     S015 = (
         "Component '{name}' is initialized already and can't take another label ('{label}'). Add all labels before "
@@ -162,6 +159,11 @@ class Errors:
     S070 = (
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
+    )
+    S100 = (
+        "Another package has registered doc._.{name} ({value}). Choose another name for the relations of this one with "
+        "spacy_spert.install_extension(name='...'), before a pipeline with a 'spert' component is made or loaded. They "
+        "are then in doc._ under that name, and spacy_spert.get_relations(doc) reads them under any."
     )
 
 

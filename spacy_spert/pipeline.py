@@ -25,11 +25,9 @@ from .candidates import UNKNOWN, Ints, Samples, Scores, Search, sample_sentence
 from .decoding import best_non_overlapping, decode_relations
 from .errors import Errors, Warnings
 from .ml.loss import relation_loss, span_loss
-from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
+from .relations import DEFAULT_SPANS_KEY, blocked_tokens, describe_doc, install_extension, set_entities
 from .scorer import score_spert
 from .upstream import encoder_width, find_transformer, sentence_annotators
-
-install_extension()
 
 # Below spaCy's logger, so that its handler prints; `spacy train` would show nothing below a warning otherwise.
 logger = logging.getLogger("spacy.spert")
@@ -204,6 +202,7 @@ class Spert(TrainablePipe):
         }
         self._reported: Set[str] = set()
         self._check_settings()
+        install_extension()
 
     @property
     def entity_labels(self) -> Tuple[str, ...]:
@@ -264,6 +263,8 @@ class Spert(TrainablePipe):
         scores (Scores): What predict returned for them.
         """
         docs = list(docs)
+        # Again, as another package may have taken the name since.
+        install_extension()
         self._report_dropped(docs, scores)
         self._report_cut(docs, scores)
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
@@ -616,13 +617,14 @@ class Spert(TrainablePipe):
 
     def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
         kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
+        blocked = [] if self.cfg["overwrite_ents"] else blocked_tokens(doc)
         taken = numpy.zeros(len(doc) + 1, dtype="int64")
-        for ent in kept:
+        for ent in [*kept, *blocked]:
             taken[ent.start + 1 : ent.end + 1] = 1
         n_taken = numpy.cumsum(taken)
         free = n_taken[bounds[:, 0]] == n_taken[bounds[:, 1]]
         free[free] = best_non_overlapping(bounds[free], scores[free])
-        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
+        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)], blocked=blocked)
 
     def _decode(self, doc: Doc, pairs: Ints, scores: Any) -> List[Tuple[int, int, str, float]]:
         threshold = self.cfg["relation_threshold"]

@@ -539,7 +539,7 @@ class TestEntitiesTask:
 
     def test_no_relations_are_predicted(self, entities_nlp, monkeypatch):
         monkeypatch.setitem(entities_nlp.get_pipe("spert").cfg, "relation_threshold", 0.0)
-        assert [entities_nlp(text)._.relations for text, _, _ in TEXTS] == [[]] * len(TEXTS)
+        assert [entities_nlp(text)._.relations for text, _, _ in TEXTS] == [()] * len(TEXTS)
 
     def test_there_is_no_relation_head(self, entities_nlp):
         assert torch_head(entities_nlp).relation_classifier is None
@@ -616,7 +616,7 @@ class TestRelationsTask:
 
     def test_no_entities_given(self, nlp):
         doc = self.give(nlp, "Ann met Bob", [])
-        assert doc._.relations == [] and list(doc.spans["spert"]) == []
+        assert doc._.relations == () and list(doc.spans["spert"]) == []
 
     def test_spans_are_no_samples(self, nlp):
         samples = nlp.get_pipe("spert").get_samples(make_examples(nlp))
@@ -628,7 +628,7 @@ class TestRelationsTask:
         doc.spans["given"] = [Span(doc, 0, 2, label="ORG"), Span(doc, 3, 4, label="LOC")]
         nlp(doc)
         assert entities_of(doc) == [(0, 2, "ORG"), (3, 4, "LOC")]
-        assert doc._.relations == []
+        assert doc._.relations == ()
 
 
 def examples_in_group(nlp, key):
@@ -671,7 +671,7 @@ class TestOddDocuments:
     def test_no_relations_and_no_error(self, trained, words):
         doc = trained(Doc(trained.vocab, words=words))
         assert len(doc.spans["spert"]) <= 1
-        assert doc._.relations == []
+        assert doc._.relations == ()
 
     def test_blank_tokens_are_no_entities(self, encoder):
         nlp = untrained(encoder, max_span_width=1)
