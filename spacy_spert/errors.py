@@ -181,6 +181,13 @@ class Warnings:
         "a window has more wordpieces than the transformer takes. Use smaller windows, see get_spans in the config of "
         "the transformer's model. Further cases are not reported."
     )
+    W010 = (
+        "Component '{name}': the relations of {n} of the {docs} documents are not known, so no pairs are learned from "
+        "these. Relations are kept in the attributes of a span group, which spaCy's augmenters, Doc.to_json and "
+        "cutting documents (max_length and gold_preproc of spacy.Corpus.v1) drop: 'spacy-spert.keep_relations.v1' "
+        "wraps an augmenter, 'spacy-spert.Corpus.v1' cuts documents, and both keep them. If a document has no "
+        "relations, say so: spacy_spert.set_relations(doc, [])."
+    )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "
         "letters are unknown. If the model was trained with lowercase = true, import it with --lowercase."

@@ -283,7 +283,9 @@ class Spert(TrainablePipe):
                 Span(doc, start, end, label=self.cfg["entity_labels"][label])
                 for (start, end), label in zip(bounds.tolist(), labels.tolist())
             ]
-            set_entities(doc, self.cfg["spans_key"], spans, rows, span_scores)
+            # Without relations nothing is said of them: not that there are none.
+            known = rows if self.cfg["task"] == "joint" else None
+            set_entities(doc, self.cfg["spans_key"], spans, known, span_scores)
             self._set_ents(doc, spans, bounds, span_scores)
 
     def update(
@@ -380,6 +382,8 @@ class Spert(TrainablePipe):
         if not any(labels.values()):
             labels = {"entities": labels_of(counts.entities), "relations": labels_of(counts.relations)}
         self._check_counts(counts, labels["relations"])
+        if counts.relations_unknown and self.cfg["task"] != "entities":
+            self._warn_once("W010", n=counts.relations_unknown, docs=counts.docs)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
         # What an earlier initialization made stays until nothing can be wrong with the new data.
@@ -549,7 +553,7 @@ class Spert(TrainablePipe):
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
-            covered=covered,
+            visible=covered,
         )
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
@@ -568,26 +572,25 @@ class Spert(TrainablePipe):
     def _sample_sentence(self, gold: Gold, start: int, end: int) -> Samples:
         """Samples of the sentence from start to end, in its own tokens."""
         task = self.cfg["task"]
-        chosen = [i for i, (first, _, _) in enumerate(gold.entities) if start <= first < end]
-        position = {i: n for n, i in enumerate(chosen)}
+        related = task != "entities" and bool(self.relation_labels) and gold.relations_known
+        entities, relations = gold.within(start, end)
         pairs: Dict[Tuple[int, int], Any] = {}
-        for head, tail, label in gold.relations if task != "entities" else ():
-            if head in position:
-                pair = (position[head], position[tail])
-                if label in self.cfg["symmetric_labels"]:
-                    # Entities are sorted, so that this is textual order.
-                    pair = (min(pair), max(pair))
-                row = pairs.setdefault(pair, numpy.zeros(len(self.relation_labels), dtype="float32"))
-                row[self.cfg["relation_labels"].index(label)] = 1.0
+        for head, tail, label in relations if related else ():
+            pair = (head, tail)
+            if label in self.cfg["symmetric_labels"]:
+                # Entities are sorted, so that this is textual order.
+                pair = (min(pair), max(pair))
+            row = pairs.setdefault(pair, numpy.zeros(len(self.relation_labels), dtype="float32"))
+            row[self.cfg["relation_labels"].index(label)] = 1.0
         samples = sample_sentence(
             end - start,
-            numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2) - start,
-            numpy.asarray([1 + self.cfg["entity_labels"].index(gold.entities[i][2]) for i in chosen], dtype="int64"),
+            numpy.asarray([entity[:2] for entity in entities], dtype="int64").reshape(-1, 2) - start,
+            numpy.asarray([1 + self.cfg["entity_labels"].index(label) for *_, label in entities], dtype="int64"),
             numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2),
             numpy.asarray(list(pairs.values()), dtype="float32").reshape(len(pairs), len(self.relation_labels)),
             max_width=self.cfg["max_span_width"],
             negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
-            negative_relations=self.cfg["negative_relations"] if self.relation_labels and task != "entities" else 0,
+            negative_relations=self.cfg["negative_relations"] if related else 0,
             max_distance=self.cfg["max_relation_distance"],
             weak=self.cfg["negative_sampling"] == "weak",
         )

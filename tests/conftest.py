@@ -2,8 +2,9 @@ import pytest
 
 pytest.register_assert_rewrite("util", "original")
 
-from spacy_spert import install_extension  # noqa: E402
 from util import SYMMETRIC, TEXTS, initialize, make_encoder, make_nlp, train  # noqa: E402
+
+from spacy_spert import install_extension  # noqa: E402
 
 # Most tests read doc._.relations, also of documents that no pipeline has made.
 install_extension()

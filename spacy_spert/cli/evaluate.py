@@ -32,8 +32,13 @@ def evaluate_cli(
         Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
     ] = None,
     symmetric: Annotated[
-        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
-    ] = "once",
+        Optional[str],
+        typer.Option(
+            "--symmetric",
+            "-s",
+            help="How relations without direction count: once, directed or twice; by default as the config says",
+        ),
+    ] = None,
     gold_entities: Annotated[
         bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
     ] = False,
@@ -90,7 +95,7 @@ def evaluate(
     report: Optional[Path] = None,
     limit: int = 0,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = 0.1,
     batch_size: Optional[int] = None,
@@ -104,7 +109,8 @@ def evaluate(
     report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind.
     limit (int): Most documents in the report, those with the most errors; 0 for all.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and score its relations alone.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
