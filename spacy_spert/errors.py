@@ -188,6 +188,14 @@ class Warnings:
         "wraps an augmenter, 'spacy-spert.Corpus.v1' cuts documents, and both keep them. If a document has no "
         "relations, say so: spacy_spert.set_relations(doc, [])."
     )
+    W011 = (
+        "The augmenter made {changed} of {doc}, and what became of the entities can't be told. The document is taken "
+        "as it was. An augmenter may change letters, white space, or words one by one. Further cases are not reported."
+    )
+    W012 = (
+        "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
+        "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
+    )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "
         "letters are unknown. If the model was trained with lowercase = true, import it with --lowercase."

@@ -96,6 +96,21 @@ def related_groups(doc: Doc, key: Optional[str] = None) -> Dict[str, SpanGroup]:
     }
 
 
+def related_spans(doc: Doc, key: Optional[str] = None) -> List[Span]:
+    """The entities that can be related.
+
+    doc (Doc): The document.
+    key (Optional[str]): Their span group. By default all groups that hold relations, or `doc.spans["spert"]` if none
+        does.
+    RETURNS (List[Span]): The entities. One that several groups hold is in here once.
+    """
+    groups = related_groups(doc) if key is None else {}
+    spans = [span for group in groups.values() for span in group]
+    if not groups:
+        spans = list(doc.spans.get(key or DEFAULT_SPANS_KEY) or ())
+    return list({(span.start, span.end, span.label): span for span in spans}.values())
+
+
 def set_relations(doc: Doc, relations: Iterable[Sequence[Any]], key: Optional[str] = None) -> None:
     """Store relations on a document, replacing those that are there. Nothing changes if one of them is unusable.
 

@@ -15,6 +15,8 @@ import spacy_spert
 REGISTRIES = {
     "spacy_factories": "factories",
     "spacy_architectures": "architectures",
+    "spacy_augmenters": "augmenters",
+    "spacy_readers": "readers",
     "spacy_scorers": "scorers",
     "thinc_optimizers": "optimizers",
     "spacy_cli": "cli",
@@ -34,6 +36,8 @@ def test_declared_names():
         ("spacy_factories", "spert"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
+        ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
+        ("spacy_readers", "spacy-spert.Corpus.v1"),
         ("spacy_scorers", "spacy-spert.spert_scorer.v1"),
         ("thinc_optimizers", "spacy-spert.AdamW.v1"),
         ("spacy_cli", "spert"),

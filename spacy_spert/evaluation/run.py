@@ -94,8 +94,8 @@ class Evaluation:
             )
         if self.unrelated:
             notes.append(
-                f"{self.unrelated} of {len(self.documents)} documents are left out of the scores of relations, as theirs "
-                "are not annotated."
+                f"{self.unrelated} of {len(self.documents)} documents are left out of the scores of relations, as "
+                "theirs are not annotated."
             )
         if self.gold_entities:
             notes.append(
