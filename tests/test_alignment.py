@@ -28,10 +28,10 @@ from spacy_spert.alignment import (
     gold_entities,
     gold_relations,
     labels_of,
-    sentence_bounds,
     unknown_tokens,
 )
 from spacy_spert.relations import set_entities
+from spacy_spert.sentences import sentence_bounds
 
 VOCAB = Vocab()
 TEXT = "Anna|-|Maria left Neu|-|Ulm for Bonn|."
