@@ -36,6 +36,23 @@ dropout = 0.1
 context = "localized"
 pooling = "max"
 
+[spert.model.span_head]
+@architectures = "spacy-spert.SpanHead.v1"
+hidden_width = 0
+dropout = null
+logit_dropout = 0.0
+edges = false
+
+[spert.model.relation_head]
+@architectures = "spacy-spert.RelationHead.v1"
+hidden_width = 0
+dropout = null
+logit_dropout = 0.0
+labels = false
+empty_context = false
+distance = 0
+edges = false
+
 [spert.model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
 upstream = "*"
