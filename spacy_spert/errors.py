@@ -94,6 +94,7 @@ class Errors(metaclass=ErrorsWithCodes):
         "'{key}'. Add a component that writes it before this one."
     )
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S037 = "Component '{name}' has no setting '{setting}'. Its settings are: {known}"
     S034 = (
         "The config says {setting} = {value} for component '{name}', but its weights were trained with {trained} and "
         "don't fit another value. Change it back in [components.{name}], or train anew."

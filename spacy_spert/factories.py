@@ -9,41 +9,25 @@ from spacy.language import Language
 from thinc.api import Config, Model
 
 from .pipeline import Spert
-from .settings import SamplingT, TaskT
+from .settings import DEFAULTS, SamplingT, TaskT
 
-DEFAULT_CONFIG = Config().from_str(
+DEFAULT_MODEL = Config().from_str(
     """
-[spert]
-spans_key = "spert"
-task = "joint"
-entities_key = null
-max_span_width = 10
-relation_threshold = 0.4
-symmetric_labels = []
-negative_spans = 100
-negative_relations = 100
-negative_sampling = "strong"
-max_relation_distance = 128
-entities_per_token = 1.0
-relations_per_token = 2.0
-overwrite_ents = true
-scorer = {"@scorers": "spacy-spert.spert_scorer.v1"}
-
-[spert.model]
+[model]
 @architectures = "spacy-spert.Spert.v1"
 width_embedding = 25
 dropout = 0.1
 context = "localized"
 pooling = "max"
 
-[spert.model.span_head]
+[model.span_head]
 @architectures = "spacy-spert.SpanHead.v1"
 hidden_width = 0
 dropout = null
 logit_dropout = 0.0
 edges = false
 
-[spert.model.relation_head]
+[model.relation_head]
 @architectures = "spacy-spert.RelationHead.v1"
 hidden_width = 0
 dropout = null
@@ -53,12 +37,17 @@ empty_context = false
 distance = 0
 edges = false
 
-[spert.model.tok2vec]
+[model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
 upstream = "*"
 grad_factor = 1.0
 """
 )
+DEFAULT_CONFIG = {
+    **DEFAULTS,
+    "scorer": {"@scorers": "spacy-spert.spert_scorer.v1"},
+    "model": DEFAULT_MODEL["model"],
+}
 
 # Settings of `spert` that have no effect in one of its tasks.
 NOT_OF_ENTITIES = {
@@ -68,14 +57,24 @@ NOT_OF_ENTITIES = {
     "symmetric_labels",
     "negative_relations",
     "negative_sampling",
+    "near_misses",
+    "near_miss_none",
     "max_relation_distance",
     "relations_per_token",
 }
-NOT_OF_RELATIONS = {"task", "negative_spans", "negative_sampling", "entities_per_token", "overwrite_ents"}
+NOT_OF_RELATIONS = {
+    "task",
+    "negative_spans",
+    "negative_sampling",
+    "near_misses",
+    "near_miss_none",
+    "entities_per_token",
+    "overwrite_ents",
+}
 
 
 def _without(names: set) -> Dict[str, Any]:
-    return {name: value for name, value in DEFAULT_CONFIG["spert"].items() if name not in names}
+    return {name: value for name, value in DEFAULT_CONFIG.items() if name not in names}
 
 
 def _weights(prefix: str, weight: Optional[float]) -> Dict[str, Optional[float]]:
@@ -99,7 +98,7 @@ def _relation_weights(weight: float) -> Dict[str, Optional[float]]:
 @Language.factory(
     "spert",
     assigns=["doc.spans", "doc.ents", "doc._.relations"],
-    default_config=DEFAULT_CONFIG["spert"],
+    default_config=DEFAULT_CONFIG,
     default_score_weights={**_weights("spans_spert", 0.5), **_relation_weights(0.5)},
 )
 def make_spert(
@@ -116,6 +115,8 @@ def make_spert(
     negative_spans: int,
     negative_relations: int,
     negative_sampling: SamplingT,
+    near_misses: int,
+    near_miss_none: float,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -135,6 +136,9 @@ def make_spert(
     negative_spans (int): Non-entities to learn from, for each sentence.
     negative_relations (int): Unrelated pairs to learn from, for each sentence.
     negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
+    near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
+        entities beside them.
+    near_miss_none (float): They look like entities if their probability of being none is below this.
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -150,6 +154,8 @@ def make_spert(
         "negative_spans": negative_spans,
         "negative_relations": negative_relations,
         "negative_sampling": negative_sampling,
+        "near_misses": near_misses,
+        "near_miss_none": near_miss_none,
         "max_relation_distance": max_relation_distance,
         "entities_per_token": entities_per_token,
         "relations_per_token": relations_per_token,

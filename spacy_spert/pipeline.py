@@ -8,7 +8,21 @@ import math
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Literal,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+    get_args,
+)
 
 import numpy
 import srsly
@@ -25,15 +39,18 @@ from .alignment import Gold, GoldCounts, align_gold, labels_of
 from .checks import check_counts, check_pipeline, show_counts, unknown_labels
 from .decoding import Decoder, best_non_overlapping
 from .errors import Errors, Warnings
-from .ml.arrays import Given, Ints, Layout, Samples, Scores
+from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
-from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
+from .relations import describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
 from .sentences import sentence_bounds
-from .settings import CONFIG_KEY, Owner, SamplingT, Settings, TaskT, check_settings, edits, plain
+from .settings import CONFIG_KEY, DEFAULTS, Owner, Settings, check_settings, edits, plain
 from .upstream import encoder_width, find_transformer, sentence_annotators
 from .workers import one_thread_in_workers
+
+if TYPE_CHECKING:
+    from .ml.model import Training
 
 install_extension()
 
@@ -58,23 +75,16 @@ class Spert(TrainablePipe):
         name: str = "spert",
         *,
         scorer: Optional[Callable] = score_spert,
-        spans_key: str = DEFAULT_SPANS_KEY,
-        task: TaskT = "joint",
-        entities_key: Optional[str] = None,
-        max_span_width: int = 10,
-        relation_threshold: float = 0.4,
-        symmetric_labels: Sequence[str] = (),
-        negative_spans: int = 100,
-        negative_relations: int = 100,
-        negative_sampling: SamplingT = "strong",
-        max_relation_distance: int = 128,
-        entities_per_token: float = 1.0,
-        relations_per_token: float = 2.0,
-        overwrite_ents: bool = True,
+        **settings: Any,
     ):
-        """Create the component. The settings are those of the factory, and are kept in `cfg`.
+        """Create the component.
 
-        RAISES (ValueError): If a setting is out of range.
+        vocab (Vocab): The vocabulary.
+        model (Model): The model, see `spacy-spert.Spert.v1`.
+        name (str): Name of the component.
+        scorer (Optional[Callable]): The scorer.
+        settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
+        RAISES (ValueError): If a setting is unknown or out of range.
         """
         self.vocab = vocab
         self.model = model
@@ -85,24 +95,11 @@ class Spert(TrainablePipe):
         self._is_new = True
         self._reported: Set[str] = set()
         self.name = name
-        self.cfg = {
-            "spans_key": spans_key,
-            "task": task,
-            "entities_key": entities_key,
-            "max_span_width": max_span_width,
-            "relation_threshold": relation_threshold,
-            "symmetric_labels": list(symmetric_labels),
-            "negative_spans": negative_spans,
-            "negative_relations": negative_relations,
-            "negative_sampling": negative_sampling,
-            "max_relation_distance": max_relation_distance,
-            "entities_per_token": entities_per_token,
-            "relations_per_token": relations_per_token,
-            "overwrite_ents": overwrite_ents,
-            "entity_labels": [],
-            "relation_labels": [],
-            "width": None,
-        }
+        unknown = sorted(set(settings) - set(DEFAULTS))
+        if unknown:
+            raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
+        values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
+        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "width": None}
         self.check_settings()
         one_thread_in_workers(self)
 
@@ -240,7 +237,7 @@ class Spert(TrainablePipe):
             return losses
         set_dropout_rate(self.model, drop)
         docs = [eg.predicted for eg in examples]
-        scores, backprop = self.model.begin_update((docs, partial(self.get_samples, examples)))
+        scores, backprop = self.model.begin_update((docs, self._training(examples)))
         loss, d_scores = self.get_loss(examples, scores)
         if not math.isfinite(loss):
             raise ValueError(Errors.S030.format(name=self.name, loss=loss, doc=describe_doc(examples[0].reference)))
@@ -372,6 +369,9 @@ class Spert(TrainablePipe):
         """
         # What was reported of the model before is not true of this one.
         self._reported -= OF_THE_MODEL
+        if self.model.has_ref("head") and hasattr(sgd, "add_head"):
+            # The optimizer may have a learning rate for the component's own layers.
+            sgd.add_head(self.model.get_ref("head"))
         super().finish_update(sgd)
 
     def make_head(self) -> None:
@@ -593,6 +593,13 @@ class Spert(TrainablePipe):
                         name=self.name, kind=kind, label=label, doc=describe_doc(doc), labels=known
                     )
                     raise ValueError(text)
+
+    def _training(self, examples: List[Example]) -> "Training":
+        from .ml.model import Training
+
+        cfg = self.cfg
+        near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
+        return Training(partial(self.get_samples, examples), near_misses)
 
     def _to_arrays(self, gold: Gold, offset: int, layout: Layout) -> Tuple[Ints, Ints, Ints]:
         """Entities in visible tokens of the batch, their columns, and rows of head, tail and column of the relation."""

@@ -65,6 +65,24 @@ def _labels() -> Check:
 
 NO_LIMIT = " (0 for no limit)"
 
+DEFAULTS: Dict[str, Any] = {
+    "spans_key": "spert",
+    "task": "joint",
+    "entities_key": None,
+    "max_span_width": 10,
+    "relation_threshold": 0.4,
+    "symmetric_labels": [],
+    "negative_spans": 100,
+    "negative_relations": 100,
+    "negative_sampling": "strong",
+    "near_misses": 0,
+    "near_miss_none": 0.9,
+    "max_relation_distance": 128,
+    "entities_per_token": 1.0,
+    "relations_per_token": 2.0,
+    "overwrite_ents": True,
+}
+
 CHECKS: Dict[str, Check] = {
     "spans_key": _name(),
     "task": _one_of("joint", "entities", "relations"),
@@ -75,6 +93,8 @@ CHECKS: Dict[str, Check] = {
     "negative_spans": _whole(0),
     "negative_relations": _whole(0),
     "negative_sampling": _one_of("strong", "weak"),
+    "near_misses": _whole(0),
+    "near_miss_none": _number(0, 1),
     "max_relation_distance": _whole(0, NO_LIMIT),
     "entities_per_token": _number(0, note=NO_LIMIT),
     "relations_per_token": _number(0, note=NO_LIMIT),

@@ -421,7 +421,7 @@ class TestWrongSettings:
 
     def test_relation_threshold(self, checkpoint):
         with pytest.raises(
-            ValueError, match="relation_threshold .* must be a number between 0 and 1"
+            ValueError, match="relation_threshold of component 'spert' must be a number between 0 and 1"
         ):
             load(checkpoint, relation_threshold=40)
 

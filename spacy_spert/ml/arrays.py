@@ -8,7 +8,7 @@ A span is a row (start, end) of token indices, end exclusive; a pair is a row (h
 spans.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Sequence
 
 import numpy
@@ -106,6 +106,19 @@ class Samples:
         """
         return cls(no_rows(), no_ints(), no_rows(), numpy.zeros((0, n_relation_labels), dtype="float32"), given)
 
+    def add_unrelated(self, pairs: Ints) -> "Samples":
+        """The same samples and further pairs.
+
+        pairs (Ints): Pairs that are not related, shape (n_pairs, 2).
+        RETURNS (Samples): All of them.
+        """
+        zeros = numpy.zeros((len(pairs), self.pair_labels.shape[1]), dtype="float32")
+        return replace(
+            self,
+            pairs=numpy.concatenate([self.pairs, pairs]),
+            pair_labels=numpy.concatenate([self.pair_labels, zeros]),
+        )
+
     @classmethod
     def concatenate(cls, parts: Sequence["Samples"]) -> "Samples":
         """Put samples together, those of each part pointing at its own spans.
@@ -121,6 +134,19 @@ class Samples:
             numpy.concatenate([part.pair_labels for part in parts]),
             parts[0].given,
         )
+
+
+class NearMisses(NamedTuple):
+    """Which spans that are no entities are paired with entities in training, to learn that they are not related.
+
+    number (int): Most of them in each sentence, those that look most like entities; 0 for none.
+    max_none (float): They look like entities if the probability of "none" is below this.
+    max_distance (int): Most visible tokens between the two spans; 0 for no limit.
+    """
+
+    number: int = 0
+    max_none: float = 0.9
+    max_distance: int = 0
 
 
 class Windows(NamedTuple):
