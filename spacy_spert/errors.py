@@ -19,7 +19,8 @@ class Errors(metaclass=ErrorsWithCodes):
     S004 = "Relation {index} of document {doc} points at entity {entity}, but doc.spans['{key}'] holds {n} entities."
     S005 = (
         "Expected spacy_spert.Relation(head, tail, label, score) or a tuple of that form as relation {index} of "
-        "document {doc}, got: {value}"
+        "document {doc}, got: {value}. If another package writes relations of its own to the same attribute, choose "
+        "another name for these: spacy_spert.install_extension(name='...')"
     )
     S006 = "Relation {index} ('{label}') of document {doc}: its {side} {span} belongs to another document."
     S010 = (
@@ -37,10 +38,6 @@ class Errors(metaclass=ErrorsWithCodes):
         "Component '{name}' does not know the {kind} label '{label}' of document {doc}. Its labels are {labels}. Fix "
         "the annotation, or add the label to [initialize.components.{name}.labels]. A trained component learns more "
         "labels after add_label; in a config with 'source' use the callback spacy-spert.add_labels.v1."
-    )
-    S013 = (
-        "Document {doc} has two entities over the same tokens {span} with different labels: '{one}' and '{two}'. "
-        "Keep one of them; a span has one entity label."
     )
     S015 = (
         "Component '{name}' can't add {label} as a label of kind {kind}. A label is a string that is not empty, and "
@@ -180,6 +177,11 @@ class Errors(metaclass=ErrorsWithCodes):
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
+    S100 = (
+        "Another package has registered doc._.{name} ({value}). Choose another name for the relations of this one with "
+        "spacy_spert.install_extension(name='...'), before a pipeline with a 'spert' component is made or loaded. They "
+        "are then in doc._ under that name, and spacy_spert.get_relations(doc) reads them under any."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):
@@ -217,6 +219,21 @@ class Warnings(metaclass=ErrorsWithCodes):
     W008 = (
         "Component '{name}' can't find {n} of the annotated entities and relations: it has no label for them, so that "
         "they count as missed. {labels}. Further cases are not reported."
+    )
+    W010 = (
+        "Component '{name}': the relations of {n} of the {docs} documents are not known, so no pairs are learned from "
+        "these. Relations are kept in the attributes of a span group, which spaCy's augmenters, Doc.to_json and "
+        "cutting documents (max_length and gold_preproc of spacy.Corpus.v1) drop: 'spacy-spert.keep_relations.v1' "
+        "wraps an augmenter, 'spacy-spert.Corpus.v1' cuts documents, and both keep them. If a document has no "
+        "relations, say so: spacy_spert.set_relations(doc, [])."
+    )
+    W011 = (
+        "The augmenter made {changed} of {doc}, and what became of the entities can't be told. The document is taken "
+        "as it was. An augmenter may change letters, white space, or words one by one. Further cases are not reported."
+    )
+    W012 = (
+        "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
+        "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

@@ -6,6 +6,7 @@ The factories import it whenever a pipeline is made, so it must not import torch
 import json
 import logging
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -42,7 +43,7 @@ from .decoding import Decoder, best_non_overlapping
 from .errors import Errors, Warnings
 from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
-from .relations import describe_doc, install_extension, set_entities
+from .relations import blocked_tokens, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
 from .sentences import sentence_bounds
@@ -63,8 +64,6 @@ from .workers import one_thread_in_workers
 
 if TYPE_CHECKING:
     from .ml.model import Training
-
-install_extension()
 
 # Below spaCy's logger, so that its handler prints.
 logger = logging.getLogger("spacy.spert")
@@ -112,6 +111,7 @@ class Spert(TrainablePipe):
         values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
         self.cfg = {**values, "entity_labels": [], "relation_labels": [], "width": None}
         self.check_settings()
+        install_extension()
         one_thread_in_workers(self)
 
     @property
@@ -186,6 +186,8 @@ class Spert(TrainablePipe):
         scores (Scores): What predict returned for them.
         """
         docs = list(docs)
+        # Again, as another package may have taken the name since.
+        install_extension()
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
         self._report_dropped(docs, offsets, scores)
         self._report_cut(docs, offsets, scores)
@@ -208,7 +210,9 @@ class Spert(TrainablePipe):
                 Span(doc, start, end, label=self.cfg["entity_labels"][label])
                 for (start, end), label in zip(bounds.tolist(), labels.tolist())
             ]
-            set_entities(doc, self.cfg["spans_key"], spans, rows, span_scores)
+            # Without relations nothing is said of them: not that there are none.
+            known = rows if self.cfg["task"] == "joint" else None
+            set_entities(doc, self.cfg["spans_key"], spans, known, span_scores)
             self._set_ents(doc, spans, bounds, span_scores)
 
     def update(
@@ -290,10 +294,19 @@ class Spert(TrainablePipe):
                 self._check_labels(example.reference, gold, self.label_data)
                 entities, entity_labels, relations = self._to_arrays(gold, offset, layout)
                 # Sentences of white space alone are no sentences of the layout.
-                bounds = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
-                low, high = numpy.searchsorted(layout.sentences, bounds)
-                sentences = layout.sentences[low : high + 1]
-                parts.append(sample_sentences(entities, entity_labels, relations, n_labels, sentences, sampling))
+                first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
+                low, high = numpy.searchsorted(layout.sentences, [first, last])
+                part = sample_sentences(
+                    entities - first,
+                    entity_labels,
+                    relations,
+                    n_labels,
+                    layout.sentences[low : high + 1] - first,
+                    gold.unknown[layout.tokens[first:last] - offset],
+                    replace(sampling, relations_known=gold.relations_known),
+                )
+                part.spans += first
+                parts.append(part)
             offset += len(doc)
         return Samples.concatenate(parts)
 
@@ -323,6 +336,8 @@ class Spert(TrainablePipe):
         if labels is None or not any(known.values()):
             known = counts.union(known)
         warnings = check_counts(counts, known, self.cfg, self.name)
+        if counts.relations_unknown and self.cfg["task"] != "entities":
+            self._warn_once("W010", n=counts.relations_unknown, docs=counts.docs)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
         # What an earlier initialization made stays until nothing can be wrong with the new data.
@@ -584,7 +599,7 @@ class Spert(TrainablePipe):
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
-            covered=covered,
+            visible=covered,
         )
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
@@ -655,13 +670,14 @@ class Spert(TrainablePipe):
 
     def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
         kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
+        blocked = [] if self.cfg["overwrite_ents"] else blocked_tokens(doc)
         taken = numpy.zeros(len(doc) + 1, dtype="int64")
-        for ent in kept:
+        for ent in [*kept, *blocked]:
             taken[ent.start + 1 : ent.end + 1] = 1
         n_taken = numpy.cumsum(taken)
         free = n_taken[bounds[:, 0]] == n_taken[bounds[:, 1]]
         free[free] = best_non_overlapping(bounds[free], scores[free])
-        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
+        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)], blocked=blocked)
 
     def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
         limit = math.ceil(n_tokens * self.cfg["relations_per_token"])

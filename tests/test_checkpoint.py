@@ -151,7 +151,7 @@ class TestForms:
         nlp = load(checkpoint)
         for i, doc in enumerate(nlp.pipe(Doc(nlp.vocab, words=row["tokens"]) for row in SENTENCES)):
             check_entities(doc, i)
-            assert doc._.relations == []
+            assert doc._.relations == ()
 
     @pytest.mark.skipif(not ORIGINAL.is_dir(), reason="the original figures are not beside the repository")
     def test_original_folder(self, expected):
