@@ -3,6 +3,7 @@
 The factories import it whenever a pipeline is made, so it must not import torch or transformers itself.
 """
 
+import json
 import logging
 import math
 from dataclasses import replace
@@ -46,7 +47,18 @@ from .relations import blocked_tokens, describe_doc, install_extension, set_enti
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
 from .sentences import sentence_bounds
-from .settings import CONFIG_KEY, DEFAULTS, Owner, Settings, check_settings, edits, plain
+from .settings import (
+    CONFIG_KEY,
+    DEFAULTS,
+    Owner,
+    SaidT,
+    Settings,
+    check_settings,
+    edits,
+    plain,
+    said_beside,
+    same,
+)
 from .upstream import encoder_width, find_transformer, sentence_annotators
 from .workers import one_thread_in_workers
 
@@ -88,9 +100,8 @@ class Spert(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.scorer = scorer
-        # Both pipelines of a component that was sourced have a config, so that neither is kept in step.
         self._owner = Owner()
-        self._said: Dict[str, Any] = {}
+        self._said: SaidT = {}
         self._is_new = True
         self._reported: Set[str] = set()
         self.name = name
@@ -102,17 +113,6 @@ class Spert(TrainablePipe):
         self.check_settings()
         install_extension()
         one_thread_in_workers(self)
-
-    @property
-    def name(self) -> str:
-        """RETURNS (str): Name of the component."""
-        return TrainablePipe.name.__get__(self)
-
-    @name.setter
-    def name(self, name: str) -> None:
-        TrainablePipe.name.__set__(self, name)
-        # spaCy names a component anew when another pipeline takes it as its source. That one has a copy of the config.
-        self._owner = Owner()
 
     @property
     def cfg(self) -> Settings:
@@ -405,7 +405,7 @@ class Spert(TrainablePipe):
         said (Dict[str, Any]): The settings in its config.
         """
         self._owner = Owner(nlp)
-        self._said = {name: plain(value) for name, value in said.items()}
+        self._said = {name: [plain(value)] for name, value in said.items()}
 
     def check_settings(self) -> None:
         """Make sure that `cfg` holds nothing that makes no sense.
@@ -434,7 +434,7 @@ class Spert(TrainablePipe):
         exclude (Iterable[str]): Names of parts to leave out.
         """
         serialize = {
-            "cfg": lambda p: srsly.write_json(p, self._cfg_to_save()),
+            "cfg": lambda p: srsly.write_json(p, self._cfg_to_save(said_beside(Path(path)))),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": lambda p: self.model.to_disk(p),
         }
@@ -449,7 +449,8 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda b: self._load_cfg(srsly.json_loads(b), exclude),
+            # Not srsly: it reads numbers without their last digit.
+            "cfg": lambda b: self._load_cfg(json.loads(b), exclude),
             "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
             "model": lambda b: self._load_model(b),
         }
@@ -465,7 +466,7 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda p: self._load_cfg(srsly.read_json(p), exclude),
+            "cfg": lambda p: self._load_cfg(json.loads(Path(p).read_text("utf8")), exclude),
             "vocab": lambda p: self._load_vocab(p, exclude),
             "model": lambda p: self._load_model(Path(p).read_bytes()),
         }
@@ -531,21 +532,25 @@ class Spert(TrainablePipe):
         }
 
     def _attach_again(self, nlp: Language) -> None:
-        """Keep the pipeline's config in step from now on, if the component was sourced or copied."""
+        """Keep the config of a pipeline in step that took the component as its source, or is a copy."""
+        if self._owner.is_of(nlp):
+            return
         self._owner = Owner(nlp)
-        for name, value in self.cfg.items():
-            self._keep_in_step(name, value)
+        block = self._owner.block(self)
+        if block is not None:
+            block.update({name: plain(self.cfg[name]) for name in self._said})
+            self._said = {name: [plain(self.cfg[name])] for name in self._said}
 
     def _keep_in_step(self, name: str, value: Any) -> None:
         """Change the pipeline's config as `cfg` was changed."""
-        if name in self._said and plain(value) != self._said[name]:
+        if name in self._said and not same(value, self._said[name][-1]):
             block = self._owner.block(self)
             if block is not None:
                 block[name] = plain(value)
-                self._said[name] = plain(value)
+                self._said[name].append(plain(value))
 
-    def _cfg_to_save(self) -> Dict[str, Any]:
-        return {**self.cfg, CONFIG_KEY: self._said}
+    def _cfg_to_save(self, said: Optional[SaidT] = None) -> Dict[str, Any]:
+        return {**self.cfg, CONFIG_KEY: said or self._said}
 
     def _load_cfg(self, cfg: Dict[str, Any], exclude: Iterable[str]) -> None:
         saved = cfg.pop(CONFIG_KEY, {})
@@ -565,6 +570,7 @@ class Spert(TrainablePipe):
         self._is_new = False
         self._reported.clear()
         self.cfg = loaded
+        self._said = {name: values[-1:] for name, values in self._said.items()}
         if loaded["width"] is not None and not self.model.has_ref("head"):
             self.make_head()
 

@@ -1,10 +1,13 @@
 """The settings of the component: what they may be, and how `cfg` and the pipeline's config stay one."""
 
 import weakref
-from typing import Any, Callable, Dict, Literal, NamedTuple, Optional, Tuple
+from math import isclose
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tuple
 
 import numpy
 from spacy.language import Language
+from spacy.util import load_config
 
 from .errors import Errors
 
@@ -14,6 +17,9 @@ SamplingT = Literal["strong", "weak"]
 # In the saved `cfg`: what the config said.
 CONFIG_KEY = "config"
 
+# What a config says of each setting, the latest last. Several where it is not known which of them: the config of a
+# pipeline that took the component as its source says what that of the source said before.
+SaidT = Dict[str, List[Any]]
 ListenerT = Callable[[str, Any], None]
 
 
@@ -155,16 +161,38 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-def edits(settings: Dict[str, Any], said: Dict[str, Any], saved: Dict[str, Any]) -> Dict[str, Any]:
+def same(one: Any, other: Any) -> bool:
+    """RETURNS (bool): Whether two values of a setting are the same. Configs are read without a number's last digit."""
+    if isinstance(one, float) and isinstance(other, (int, float)):
+        return isclose(one, other, rel_tol=1e-12)
+    return plain(one) == plain(other)
+
+
+def edits(settings: Dict[str, Any], said: SaidT, saved: SaidT) -> Dict[str, Any]:
     """What was changed in a pipeline's config since the component was saved.
 
     settings (Dict[str, Any]): The settings as they were saved.
-    said (Dict[str, Any]): What the config says now.
-    saved (Dict[str, Any]): What it said when the component was saved. A setting that is missing was not known then.
+    said (SaidT): What the config says now.
+    saved (SaidT): What it said when the component was saved. A setting that is missing was not known then.
     RETURNS (Dict[str, Any]): The settings that have another value now, and not that of `settings` anyway.
     """
-    changed = {name: value for name, value in said.items() if name in saved and value != saved[name]}
-    return {name: value for name, value in changed.items() if value != settings[name]}
+    now = {name: values[-1] for name, values in said.items() if name in saved}
+    changed = {name: value for name, value in now.items() if not any(same(value, each) for each in saved[name])}
+    return {name: value for name, value in changed.items() if not same(value, settings[name])}
+
+
+def said_beside(path: Path) -> SaidT:
+    """What the config of a pipeline says that is being saved together with its components.
+
+    path (Path): Where the component is to be saved.
+    RETURNS (SaidT): The settings in the config; none if the component is saved alone.
+    """
+    # spaCy writes the config first.
+    config = path.parent / "config.cfg"
+    if not config.is_file():
+        return {}
+    components = load_config(config, interpolate=True).get("components", {})
+    return {name: [value] for name, value in components.get(path.name, {}).items() if name in CHECKS}
 
 
 class Owner:
@@ -178,6 +206,10 @@ class Owner:
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return Owner, ()
+
+    def is_of(self, nlp: Language) -> bool:
+        """RETURNS (bool): Whether this is the pipeline."""
+        return self._nlp is not None and self._nlp() is nlp
 
     def block(self, pipe: Any) -> Optional[Dict[str, Any]]:
         """The component's block.
