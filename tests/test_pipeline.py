@@ -657,7 +657,9 @@ class TestSpansKey:
         assert entities_of(doc, "mine") == TEXTS[0][1]
         assert relations_of(doc) == gold_relations(*TEXTS[0][1:])
 
-    @pytest.mark.parametrize("name", ["spans_mine_p", "spans_mine_r", "spans_mine_f", "rels_mine_f", "rels_strict_mine_f"])
+    @pytest.mark.parametrize(
+        "name", ["spans_mine_p", "spans_mine_r", "spans_mine_f", "rels_mine_f", "rels_strict_mine_f"]
+    )
     def test_scores(self, other_group_nlp, name):
         scores = other_group_nlp.evaluate(examples_in_group(other_group_nlp, "mine"))
         assert scores[name] == 1.0
