@@ -4,14 +4,14 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Counter as CounterT
-from typing import Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, NamedTuple, Optional, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from wasabi import table
 
-from .candidates import Bools, Ints
+from .ml.arrays import Bools, Ints
 from .relations import Relation, get_relations, related_groups
 
 MISALIGNED = "not on token boundaries"
@@ -101,6 +101,15 @@ class GoldCounts:
         self.entities.update(gold.entity_counts)
         self.relations.update(gold.relation_counts)
 
+    def union(self, labels: Dict[str, List[str]]) -> Dict[str, List[str]]:
+        """Labels, and those that were counted besides.
+
+        labels (Dict[str, List[str]]): "entities" and "relations".
+        RETURNS (Dict[str, List[str]]): The labels in their order, then the others, sorted.
+        """
+        found = {"entities": labels_of(self.entities), "relations": labels_of(self.relations)}
+        return {kind: [*known, *(x for x in found[kind] if x not in known)] for kind, known in labels.items()}
+
     def table(self) -> str:
         """RETURNS (str): All counts as a table for the terminal."""
         reasons = {reason for _, reason in [*self.entities, *self.relations]}
@@ -130,25 +139,6 @@ def labels_of(counts: CountsT) -> List[str]:
     RETURNS (List[str]): The labels, sorted.
     """
     return sorted({label for label, _ in counts})
-
-
-def sentence_bounds(docs: Sequence[Doc]) -> Ints:
-    """Where the sentences of a batch begin, in flat tokens. A document without sentence marks is one sentence.
-
-    docs (Sequence[Doc]): The batch.
-    RETURNS (Ints): Ascending boundaries, the number of tokens last, shape (n_sentences + 1,).
-    """
-    bounds = []
-    offset = 0
-    for doc in docs:
-        if not len(doc):
-            continue
-        bounds.append(offset)
-        if doc.has_annotation("SENT_START"):
-            starts = numpy.nonzero(doc.to_array("SENT_START")[1:] == 1)[0]
-            bounds.extend((starts + 1 + offset).tolist())
-        offset += len(doc)
-    return numpy.asarray([*bounds, offset], dtype="int64")
 
 
 def gold_entities(doc: Doc, key: str) -> Optional[List[Span]]:

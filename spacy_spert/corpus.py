@@ -10,9 +10,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
 
-from .alignment import TokenMap, sentence_bounds
+from .alignment import TokenMap
 from .errors import Warnings
 from .relations import span_as_doc
+from .sentences import sentence_bounds
 
 logger = logging.getLogger("spacy.spert")
 

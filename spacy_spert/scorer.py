@@ -9,8 +9,8 @@ from spacy.tokens import Span
 from spacy.training import Example
 
 from .alignment import TokenMap, gold_entities, gold_relations, unknown_tokens
-from .candidates import Bools
 from .errors import Errors
+from .ml.arrays import Bools
 from .relations import DEFAULT_SPANS_KEY, get_relations
 
 # Symmetric labels are counted once and without order, as the original does ("once"), as directed ("directed", as PURE

@@ -119,7 +119,7 @@ class Extractor:
         self._n_tokens = 0
         if settings.threshold is not None:
             self.component.cfg["relation_threshold"] = settings.threshold
-            self.component._check_settings()
+            self.component.check_settings()
 
     def __call__(self, batch: List[Line]) -> List[Outcome]:
         """Extract what the texts of some lines say.
