@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
-from spacy.util import minibatch
+from spacy.util import load_model, minibatch
 from spacy.vocab import Vocab
 
 from ..components import find_component
@@ -136,6 +136,22 @@ class Extractor:
             changing = [name for name in later if self.nlp.get_pipe_meta(name).retokenizes]
             raise ValueError(Errors.S080.format(name=self.name, pipes=changing or later))
         return _to_record(record, doc, group) if self.to_record is None else self.to_record(doc)
+
+
+def load_extractor(model: str, *, threshold: Optional[float] = None, **settings: Any) -> Extractor:
+    """Load a pipeline.
+
+    model (str): Its name or path.
+    threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
+    **settings: Those of `Extractor`.
+    RETURNS (Extractor): What extracts with it.
+    RAISES (ValueError): If it has no such component, or the threshold is out of range.
+    """
+    extractor = Extractor(load_model(model), **settings)
+    if threshold is not None:
+        extractor.component.cfg["relation_threshold"] = threshold
+        extractor.component._check_settings()
+    return extractor
 
 
 def _have_moved(doc: Doc, group: SpanGroup) -> bool:
