@@ -1,6 +1,7 @@
 """Training: what is learned and what is not, and the gradient that goes back to the shared encoder."""
 
 import math
+from functools import partial
 
 import numpy
 import pytest
@@ -12,8 +13,6 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_loop
 from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Adam, Config, Optimizer
-from functools import partial
-from spacy_spert.ml.model import Training
 from util import (
     CNN,
     CONFIG,
@@ -37,6 +36,8 @@ from util import (
     torch_head,
     train,
 )
+
+from spacy_spert.ml.model import Training
 
 QUICK = {"max_span_width": 4, "model": {"dropout": 0.0, "width_embedding": 8}}
 
