@@ -2,14 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterable, Iterator, Optional
+from typing import Annotated, Any, Dict, Iterable, Iterator, List, Optional
 
+import srsly
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
-from ..formats import READERS, WRITERS, Losses, load
+from ..formats import Losses, format_names, load, readers, writers
 from ..formats.errors import Errors, Reasons
 from ..formats.files import open_whole
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR
@@ -17,8 +18,6 @@ from . import app
 
 # How many places of a reason are shown without --verbose.
 MAX_PLACES = 5
-# Settings of single readers, and the format they belong to.
-READER_OPTIONS = {"per_sentence": "scierc", "types": "spert-json"}
 
 
 @app.command("convert")
@@ -26,10 +25,10 @@ def convert_cli(
     input_path: Annotated[Path, typer.Argument(help="Input file, or folder of brat files", exists=True)],
     output_path: Annotated[Path, typer.Argument(help="Output file. Folders on the way to it are made")],
     from_format: Annotated[
-        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(READERS)}")
+        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(format_names(readers))}")
     ] = None,
     to_format: Annotated[
-        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(WRITERS)}")
+        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(format_names(writers))}")
     ] = None,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language, for the tokenizer")] = "en",
     per_sentence: Annotated[
@@ -37,6 +36,10 @@ def convert_cli(
     ] = False,
     types: Annotated[
         Optional[Path], typer.Option("--types", help="types.json to check labels with (spert-json)", exists=True)
+    ] = None,
+    option: Annotated[
+        Optional[List[str]],
+        typer.Option("--option", "-o", help="NAME=VALUE: another option of the format. Can be given several times"),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Make it an error if something is lost")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-V", help="Name every place of a loss")] = False,
@@ -47,7 +50,9 @@ def convert_cli(
     broken records are named by file and line and passed over.
     """
     losses = Losses(strict=strict)
+    named = {"per_sentence": per_sentence, "types": types}
     try:
+        options = {name: value for name, value in named.items() if value}
         kept = convert(
             input_path,
             output_path,
@@ -55,9 +60,8 @@ def convert_cli(
             to_format=to_format,
             lang=lang,
             losses=losses,
-            per_sentence=per_sentence,
-            types=types,
             progress=True,
+            **{**options, **parse_options(option or [])},
         )
     except (ValueError, OSError, ImportError) as err:
         _print_losses(losses, verbose)
@@ -78,9 +82,8 @@ def convert(
     to_format: Optional[str] = None,
     lang: str = "en",
     losses: Optional[Losses] = None,
-    per_sentence: bool = False,
-    types: Optional[Path] = None,
     progress: bool = False,
+    **options: Any,
 ) -> Counter[str]:
     """Convert a corpus to spaCy's binary format or from it. The output appears only when it is complete.
 
@@ -90,9 +93,8 @@ def convert(
     to_format (Optional[str]): The format to write; .spacy is read. Exactly one of the two.
     lang (str): The language, for the tokenizer.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
-    per_sentence (bool): One document per sentence, for "scierc".
-    types (Optional[Path]): A types.json to check labels against, for "spert-json".
     progress (bool): Show a progress bar.
+    options (Any): Options of the format, which are parameters of its reader or its writer.
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If nothing can be read, something would be lost and must not be, or settings don't fit.
     """
@@ -101,42 +103,49 @@ def convert(
 
     input_path, output_path = Path(input_path), Path(output_path)
     losses = Losses(strict=True) if losses is None else losses
-    options: Dict[str, Any] = {"per_sentence": per_sentence, "types": types}
-    options = {name: value for name, value in options.items() if value}
-    _check_arguments(input_path, output_path, from_format, to_format, options)
-    nlp = spacy.blank(lang)
+    if (from_format is None) == (to_format is None):
+        raise ValueError(Errors.F025.format(formats=", ".join(format_names(readers))))
+    _check_paths(input_path, output_path, from_format is not None, options)
     if from_format is not None:
-        docs = load(READERS[from_format])(input_path, nlp, losses, **options)
+        read, write = load(readers, from_format, **options), _write_spacy
     else:
-        docs = _read_spacy(input_path, nlp)
+        read, write = _read_spacy, load(writers, str(to_format), **options)
+    docs = read(input_path, spacy.blank(lang), losses)
     # Without a terminal there is no bar.
     docs = tqdm(docs, unit=" docs", leave=False, disable=None if progress else True)
-    if from_format is not None:
-        return _write_spacy(docs, output_path)
-    return load(WRITERS[str(to_format)])(docs, output_path, losses)
+    return write(docs, output_path, losses)
 
 
-def _check_arguments(
-    source: Path, output: Path, from_format: Optional[str], to_format: Optional[str], options: Dict[str, Any]
-) -> None:
-    if (from_format is None) == (to_format is None):
-        raise ValueError(Errors.F025.format(formats=", ".join(READERS)))
-    formats, name = (WRITERS, to_format) if from_format is None else (READERS, from_format)
-    if name not in formats:
-        raise ValueError(Errors.F026.format(value=name, formats=", ".join(formats)))
-    for option in options:
-        if from_format != READER_OPTIONS[option]:
-            name = "--" + option.replace("_", "-")
-            raise ValueError(Errors.F028.format(option=name, format=READER_OPTIONS[option]))
+def parse_options(values: Iterable[str]) -> Dict[str, Any]:
+    """Read options of a format from the command line.
+
+    values (Iterable[str]): NAME=VALUE each. A value is read as JSON if it is JSON, else it is a string.
+    RETURNS (Dict[str, Any]): The values by the names of their parameters.
+    RAISES (ValueError): If one has another form.
+    """
+    options: Dict[str, Any] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise ValueError(Errors.F050.format(value=value))
+        try:
+            options[name.replace("-", "_")] = srsly.json_loads(text)
+        except ValueError:
+            options[name.replace("-", "_")] = text
+    return options
+
+
+def _check_paths(source: Path, output: Path, to_spacy: bool, options: Dict[str, Any]) -> None:
     if output.is_dir():
         raise ValueError(Errors.F024.format(output=output))
-    if output.exists() and any(output.samefile(path) for path in (source, options.get("types")) if path):
+    inputs = [source, *(value for value in options.values() if isinstance(value, Path))]
+    if output.exists() and any(output.samefile(path) for path in inputs):
         raise ValueError(Errors.F023.format(output=output))
-    if from_format is not None and output.suffix != ".spacy":
+    if to_spacy and output.suffix != ".spacy":
         raise ValueError(Errors.F027.format(output=output))
 
 
-def _read_spacy(path: Path, nlp: Language) -> Iterator[Doc]:
+def _read_spacy(path: Path, nlp: Language, losses: Losses) -> Iterator[Doc]:
     from spacy.tokens import DocBin
 
     try:
@@ -146,7 +155,7 @@ def _read_spacy(path: Path, nlp: Language) -> Iterator[Doc]:
     yield from doc_bin.get_docs(nlp.vocab)
 
 
-def _write_spacy(docs: Iterable[Doc], path: Path) -> Counter[str]:
+def _write_spacy(docs: Iterable[Doc], path: Path, losses: Losses) -> Counter[str]:
     from spacy.tokens import DocBin
 
     doc_bin = DocBin(store_user_data=True)

@@ -32,7 +32,7 @@ class Errors:
     F025 = "Give either a format to read (--from) or a format to write (--to). Formats are: {formats}"
     F026 = "Unknown format '{value}'. Choose one of: {formats}"
     F027 = "{output} must end in '.spacy', or spaCy's corpus reader doesn't find it."
-    F028 = "Option '{option}' belongs to the format '{format}'."
+    F028 = "The format '{name}' has no option '{option}'. It has: {own}. Formats with this option: {formats}."
     F029 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
     F030 = "Line {line}: expected {n} columns, got {got}: {value}"
     F031 = "'{key}' has {n} lists for {sentences} sentences."
@@ -46,6 +46,7 @@ class Errors:
     F040 = "{what} is longer than {limit} bytes. Split it, or use JSON lines, which are read one by one."
     F041 = "{where} is too large a number: {value}"
     F036 = "The text is none of the strings of 'data': {keys}"
+    F050 = "An option is given as NAME=VALUE, got: {value}"
 
 
 class Reasons:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import spacy_spert.cli
 from spacy_spert.cli.convert import convert
-from spacy_spert.formats import READERS, Losses, load
+from spacy_spert.formats import Losses
 
 TEXT = {
     "text": "Ann lives in Bonn.",
@@ -136,11 +136,14 @@ def test_input_is_never_overwritten(tmp_path, source):
     [
         ("out.spacy", [], "Give either a format to read (--from) or a format to write (--to)"),
         ("out.spacy", ["--from", "jsonl", "--to", "jsonl"], "Give either a format to read"),
-        ("out.spacy", ["--from", "conll"], "Unknown format 'conll'. Choose one of: jsonl, spert-json, scierc"),
-        ("out.jsonl", ["--to", "brat"], "Unknown format 'brat'. Choose one of: jsonl, spert-json"),
+        ("out.spacy", ["--from", "conll"], "Unknown format 'conll'. Choose one of: ade, brat, conll04, doccano, jsonl"),
+        ("out.jsonl", ["--to", "conll04"], "Unknown format 'conll04'. Choose one of: jsonl, "),
         ("out.bin", ["--from", "jsonl"], "must end in '.spacy'"),
         (".", ["--from", "jsonl"], "is a folder"),
-        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "'--per-sentence' belongs to the format 'scierc'"),
+        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "The format 'jsonl' has no option 'per-sentence'."),
+        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "Formats with this option: scierc."),
+        ("out.spacy", ["--from", "conll04", "-o", "x=1"], "It has: none. Formats with this option: none."),
+        ("out.spacy", ["--from", "jsonl", "-o", "x"], "An option is given as NAME=VALUE, got: x"),
         ("out.spacy", ["--from", "jsonl", "--lang", "zzz"], "zzz"),
         ("out.jsonl", ["--to", "jsonl"], "in.jsonl as spaCy's binary format"),
     ],
@@ -185,9 +188,3 @@ def test_importing_again_registers_nothing_twice():
     spacy_spert.cli.app = app
     assert [group.name for group in spacy_app.registered_groups].count("spert") == 1
     assert "convert" in CliRunner().invoke(spacy_app, ["spert", "--help"]).output
-
-
-def test_registered_readers_exist():
-    assert {name: load(target).__name__ for name, target in READERS.items()} == {
-        name: "read_" + name.replace("-", "_") for name in READERS
-    }

@@ -5,7 +5,7 @@ import json
 import pytest
 import spacy
 
-from spacy_spert.formats import READERS, Losses, StrictError, load
+from spacy_spert.formats import Losses, StrictError, format_names, load, readers
 from spacy_spert.formats.ade import read_ade
 from spacy_spert.formats.brat import read_brat
 from spacy_spert.formats.conll04 import read_conll04
@@ -476,14 +476,14 @@ def test_doccano(tmp_path):
     assert losses.places[Reasons.BROKEN] == [f"{path}:3: 'entities' is missing from the record"]
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", format_names(readers))
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\x00", b"{", b"null", b'"x"\n', b"1|2\n", b"a\tb\tc\n"])
 def test_no_reader_stumbles_over_a_file_of_another_kind(tmp_path, name, content):
     path = tmp_path / "a.ann"
     path.write_bytes(content)
     (tmp_path / "a.txt").write_text("a b")
     losses = Losses()
-    docs = list(load(READERS[name])(path, NLP, losses))
+    docs = list(load(readers, name)(path, NLP, losses))
     if name == "brat" and content == b"":
         assert [len(doc) for doc in docs] == [2]
     else:

@@ -5,7 +5,7 @@ import spacy
 from hostile import NO_JSON, bounded_time, changed_anywhere, dump
 from spacy.tokens import DocBin
 
-from spacy_spert.formats import READERS, Losses, StrictError, load
+from spacy_spert.formats import Losses, StrictError, load, readers
 from spacy_spert.formats.spert_json import read_types
 
 NLP = spacy.blank("xx")
@@ -81,7 +81,7 @@ LISTS = ("spert-json", "labelstudio")
 def read(name, path):
     """RETURNS (Tuple[List[Doc], Losses]): The documents, after a way through spaCy's format, and what was lost."""
     losses = Losses()
-    docs = list(load(READERS[name])(path, NLP, losses))
+    docs = list(load(readers, name)(path, NLP, losses))
     stored = DocBin(store_user_data=True, docs=docs).to_bytes()
     return list(DocBin().from_bytes(stored).get_docs(NLP.vocab)), losses
 
@@ -138,7 +138,7 @@ def test_any_value_anywhere(tmp_path, name):
         one = tmp_path / f"{i}"
         one.write_bytes(b"[" + raw + b"]" if name in LISTS else raw)
         try:
-            list(load(READERS[name])(one, NLP))
+            list(load(readers, name)(one, NLP))
         except StrictError as err:
             assert str(err).startswith(str(one))
 

@@ -1,0 +1,61 @@
+"""The formats by name: readers and writers of this package and of any other that is installed."""
+
+import inspect
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any, Callable, Dict, List
+
+import catalogue
+
+from .errors import Errors
+
+# Entry points in the groups "spacy_spert_readers" and "spacy_spert_writers".
+readers = catalogue.create("spacy_spert", "readers", entry_points=True)
+writers = catalogue.create("spacy_spert", "writers", entry_points=True)
+# What readers and writers take apart from their options.
+ARGUMENTS = ("path", "docs", "nlp", "losses")
+
+
+def format_names(registry: catalogue.Registry) -> List[str]:
+    """List the formats without importing their modules.
+
+    registry (catalogue.Registry): `readers` or `writers`.
+    RETURNS (List[str]): The names, sorted.
+    """
+    installed = {entry.name for entry in entry_points(group=registry.entry_point_namespace)}
+    in_code = {path[-1] for path in catalogue.REGISTRY if path[:-1] == tuple(registry.namespace)}
+    return sorted(installed | in_code)
+
+
+def options_of(function: Callable[..., Any]) -> List[str]:
+    """RETURNS (List[str]): The names of the options of a reader or a writer."""
+    return [name for name in inspect.signature(function).parameters if name not in ARGUMENTS]
+
+
+def load(registry: catalogue.Registry, name: str, **options: Any) -> Callable[..., Any]:
+    """Look up a reader or a writer.
+
+    registry (catalogue.Registry): `readers` or `writers`.
+    name (str): The name of the format.
+    options (Any): Options of the format, by name.
+    RETURNS (Callable): The function, with the options filled in.
+    RAISES (ValueError): If there is no such format, or it does not know an option.
+    """
+    names = format_names(registry)
+    if name not in names:
+        raise ValueError(Errors.F026.format(value=name, formats=", ".join(names)))
+    function: Callable[..., Any] = registry.get(name)
+    own = options_of(function)
+    for option in options:
+        if option not in own:
+            known: Dict[str, List[str]] = {other: options_of(registry.get(other)) for other in names}
+            formats = [other for other in names if option in known[other]]
+            raise ValueError(
+                Errors.F028.format(
+                    option=option.replace("_", "-"),
+                    name=name,
+                    own=", ".join(own).replace("_", "-") or "none",
+                    formats=", ".join(formats) or "none",
+                )
+            )
+    return partial(function, **options) if options else function
