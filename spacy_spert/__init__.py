@@ -11,6 +11,7 @@ from .relations import Relation, get_relations, install_extension, join_docs, se
 if TYPE_CHECKING:
     from .evaluation.drawing import displacy_relations
     from .extraction.export import Triple, to_networkx, to_triples
+    from .formats.jsonl import to_json
 
 install_extension()
 
@@ -23,6 +24,7 @@ __all__ = [
     "join_docs",
     "set_relations",
     "span_as_doc",
+    "to_json",
     "to_networkx",
     "to_triples",
 ]
@@ -31,6 +33,7 @@ __all__ = [
 _LAZY = {
     "displacy_relations": "evaluation.drawing",
     "Triple": "extraction.export",
+    "to_json": "formats.jsonl",
     "to_networkx": "extraction.export",
     "to_triples": "extraction.export",
 }

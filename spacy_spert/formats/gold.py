@@ -18,6 +18,7 @@ class Gold:
     losses (Losses): Where to count.
     place (str): The record's file and line.
     exact (bool): Whether an unusable annotation makes the record broken. Otherwise only the annotation is lost.
+    relations_known (bool): Whether relations are annotated; without any there are none then.
     """
 
     def __init__(self, doc: Doc, losses: Losses, place: str, exact: bool = False) -> None:
@@ -27,6 +28,7 @@ class Gold:
         self.losses = losses
         self.place = place
         self.exact = exact
+        self.relations_known = True
         self.spans: List[Span] = []
         self.scores: List[Optional[float]] = []
         self.keys: List[Hashable] = []

@@ -12,27 +12,26 @@
 A text is split by the tokenizer of the language, unless `token_offsets` are there.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.util import filter_spans
 
-from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, describe_doc
+from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR
 from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
-from .errors import Errors, Reasons
-from .files import open_whole, read_json_lines
+from .errors import Errors
+from .files import read_json_lines
 from .gold import Gold
-from .losses import Losses, StrictError
+from .losses import Losses
 from .values import expect, note_fields, objects, take
+from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
 NUMBER = (int, float)
-# Annotation of a Doc that has no place in a record. Entities and sentences have.
-OTHER_ATTRS = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
+# Further decimals of a score depend on what else is in the batch.
+DECIMALS = 6
 
 
 def read_jsonl(
@@ -65,7 +64,35 @@ def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Lo
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return write_records(docs, _to_record, path, losses, "", "\n", "\n")
+    return RECORDS.write(docs, path, losses)
+
+
+def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool] = None) -> Dict[str, Any]:
+    """A document in plain values, as `spacy spert extract` writes it and a service sends it.
+
+    doc (Doc): The document.
+    spans_key (str): The span group of the entities; doc.ents where there is none.
+    in_text (Optional[bool]): Whether to give the text and offsets in characters, or the tokens and offsets in tokens.
+        By default the text, unless the document was made of tokens without one.
+    RETURNS (Dict[str, Any]): "text" or "tokens", "entities", "relations" unless they are not known, and "meta" if
+        `doc.user_data` has it. Scores have six decimals.
+    """
+    group = doc.spans[spans_key] if spans_key in doc.spans else None
+    attrs = {} if group is None else group.attrs
+    in_text = not doc.has_unknown_spaces if in_text is None else in_text
+    record: Dict[str, Any] = {"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}
+    record["entities"] = [
+        {**_bounds(span, in_text), "label": span.label_} for span in (doc.ents if group is None else group)
+    ]
+    for entity, score in zip(record["entities"], attrs.get(SCORES_ATTR, ())):
+        entity["score"] = round(float(score), DECIMALS)
+    if RELATIONS_ATTR in attrs:
+        record["relations"] = [
+            {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
+            for head, tail, label, score in attrs[RELATIONS_ATTR]
+        ]
+    meta = meta_of(doc)
+    return record if meta is None else {**record, "meta": meta}
 
 
 def make_doc(nlp: Language, record: Dict[str, Any]) -> Doc:
@@ -116,61 +143,19 @@ def add_annotations(gold: Gold, record: Dict[str, Any], label: str, in_text: boo
         gold.relation(head, tail, take(value, label, str, where), score)
 
 
-def write_records(
-    docs: Iterable[Doc],
-    to_record: Callable[[Gold], Dict[str, Any]],
-    path: Union[str, Path],
-    losses: Optional[Losses],
-    before: str,
-    between: str,
-    after: str,
-) -> Counter[str]:
-    """Write Docs as JSON objects, counting what has no place in them.
-
-    docs (Iterable[Doc]): The documents.
-    to_record (Callable[[Gold], Dict[str, Any]]): Makes the object of a document's checked entities and relations.
-    path (Union[str, Path]): The file.
-    losses (Optional[Losses]): Where to count. By default a loss is an error.
-    before (str): What stands before the first object.
-    between (str): What stands between objects.
-    after (str): What stands after the last object.
-    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
-    RAISES (ValueError): If there are no documents.
-    """
-    losses = Losses(strict=True) if losses is None else losses
-    kept: Counter[str] = Counter()
-    with open_whole(path) as file_:
-        for i, doc in enumerate(docs, start=1):
-            place = f"document {i}, {describe_doc(doc)}"
-            try:
-                gold = _gold_of(doc, losses, place)
-                line = json.dumps(to_record(gold), ensure_ascii=False, allow_nan=False)
-            except StrictError:
-                raise
-            except (ValueError, TypeError) as err:
-                losses.drop(Reasons.BROKEN, f"{place}: {err}")
-                continue
-            _note_others(gold)
-            file_.write((between if kept else before) + line)
-            kept.update(documents=1, entities=len(gold.spans), relations=len(gold.rows))
-        if not kept:
-            raise ValueError(Errors.F022)
-        file_.write(after)
-    return kept
-
-
 def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]:
     """The reverse of `add_annotations`.
 
     gold (Gold): The entities and relations.
     label (str): The name of the field that holds the label.
     in_text (bool): Whether offsets count in characters.
-    RETURNS (Dict[str, Any]): The fields "entities" and "relations".
+    RETURNS (Dict[str, Any]): The fields "entities" and, if relations are known, "relations".
     """
     entities: List[Dict[str, Any]] = []
     for span, score in zip(gold.spans, gold.scores):
-        start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
-        entities.append({"start": start, "end": end, label: span.label_, **({} if score is None else {"score": score})})
+        entities.append({**_bounds(span, in_text), label: span.label_, **score_of(score)})
+    if not gold.relations_known:
+        return {"entities": entities}
     relations = [
         {"head": head, "tail": tail, label: name, **({} if score == 1.0 else {"score": score})}
         for head, tail, name, score in gold.rows
@@ -185,12 +170,6 @@ def sentence_starts(doc: Doc, in_text: bool = False) -> Dict[str, Any]:
     return {"sent_starts": [token.idx if in_text else token.i for token in doc if token.is_sent_start]}
 
 
-def meta_of(doc: Doc) -> Optional[Dict[str, Any]]:
-    """RETURNS (Optional[Dict[str, Any]]): The meta data of a document, if it has any."""
-    meta = doc.user_data.get("meta")
-    return None if meta is None else expect(meta, dict, "doc.user_data['meta']")
-
-
 def _to_record(gold: Gold) -> Dict[str, Any]:
     doc = gold.doc
     in_text = not doc.has_unknown_spaces
@@ -203,38 +182,15 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
     return record if meta is None else {**record, "meta": meta}
 
 
+RECORDS = RecordWriter(_to_record, keeps={TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN})
+
+
+def _bounds(span: Span, in_text: bool) -> Dict[str, int]:
+    start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
+    return {"start": start, "end": end}
+
+
 def _token_at(tokens: Dict[int, int], start: Any) -> int:
     if expect(start, int, "a value of 'sent_starts'") not in tokens:
         raise ValueError(Errors.F009.format(start=start))
     return tokens[start]
-
-
-def _entities(doc: Doc) -> Iterable[Span]:
-    if DEFAULT_SPANS_KEY in doc.spans:
-        return doc.spans[DEFAULT_SPANS_KEY]
-    return doc.ents
-
-
-def _gold_of(doc: Doc, losses: Losses, place: str) -> Gold:
-    gold = Gold(doc, losses, place, exact=True)
-    attrs = doc.spans[DEFAULT_SPANS_KEY].attrs if DEFAULT_SPANS_KEY in doc.spans else {}
-    scores = attrs.get(SCORES_ATTR)
-    for i, span in enumerate(_entities(doc)):
-        gold.entity(i, span.start, span.end, span.label_, None if scores is None else float(scores[i]))
-    for head, tail, label, score in attrs.get(RELATIONS_ATTR) or []:
-        gold.relation(head, tail, label, score)
-    return gold
-
-
-def _note_others(gold: Gold) -> None:
-    doc = gold.doc
-    flat = {(span.start, span.end, span.label) for span in filter_spans(gold.spans)}
-    kinds: List[Tuple[str, bool]] = [(attr, doc.has_annotation(attr)) for attr in OTHER_ATTRS]
-    kinds += [(f"span group '{key}'", True) for key in doc.spans if key != DEFAULT_SPANS_KEY]
-    kinds.append(("cats", bool(doc.cats)))
-    kinds.append(("other user data", any(key != "meta" for key in doc.user_data)))
-    kinds.append(("own choice of doc.ents", flat != {(span.start, span.end, span.label) for span in doc.ents}))
-    kinds.append(("ids of entities", any(span.kb_id or span.id for span in _entities(doc))))
-    for kind, found in kinds:
-        if found:
-            gold.losses.note(f"document: {kind} not kept")

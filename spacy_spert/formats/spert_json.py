@@ -22,9 +22,10 @@ from .docs import defaults, doc_from_tokens, mark_sentences
 from .errors import Errors
 from .files import read_json_list, read_whole
 from .gold import Gold, entity_name, relation_name
-from .jsonl import add_annotations, annotations, meta_of, sentence_starts, write_records
+from .jsonl import add_annotations, annotations, sentence_starts
 from .losses import Losses, shorten
 from .values import expect, note_fields, parse_json, take
+from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of
 
 # Most bytes of a types.json.
 MAX_TYPES = 2**24
@@ -109,7 +110,7 @@ def write_spert_json(docs: Iterable[Doc], path: Union[str, Path], losses: Option
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return write_records(docs, _to_record, path, losses, "[", ",\n", "]\n")
+    return RECORDS.write(docs, path, losses)
 
 
 def _to_record(gold: Gold) -> Dict[str, Any]:
@@ -126,6 +127,11 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
         if rest or "orig_id" not in meta:
             record["meta"] = rest
     return record
+
+
+RECORDS = RecordWriter(
+    _to_record, {TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN}, before="[", between=",\n", after="]\n"
+)
 
 
 def _check_labels(gold: Gold, types: Types) -> None:
