@@ -47,6 +47,22 @@ class Errors:
     F041 = "{where} is too large a number: {value}"
     F036 = "The text is none of the strings of 'data': {keys}"
     F050 = "An option is given as NAME=VALUE, got: {value}"
+    F051 = "Unknown unit of offsets '{value}'. Choose one of: {units}"
+    F052 = "{what} begins or ends within a character. Offsets were taken as {unit}; '--offsets' chooses another unit."
+    F053 = "The file is encoded as {encoding}, but UTF-8 is read. Save it as UTF-8."
+    F054 = "{path} is neither a file nor a pipe or a device for characters. Choose another name for the output."
+    F055 = (
+        "Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than those of "
+        "DRUG-AE.rel, which is read here."
+    )
+    F056 = "None of its lines is one of brat's. Is it an annotation file of brat?"
+    F057 = "'{key}' holds no relations of this format but {value}. Does another format fit ('--from {other}')?"
+    F058 = "This is Label Studio's export JSON-MIN, which has no relations. Export as JSON."
+    F059 = (
+        "The text is a URL: Label Studio loaded it from there, and the export does not hold it. Put the texts themselves "
+        "into 'data' of the export."
+    )
+    F060 = "Not UTF-8: {value}"
 
 
 class Reasons:
@@ -68,5 +84,10 @@ class Reasons:
     NOT_FOUND = "entity: not found in the sentence"
     MERGED = "{kind}: given twice, merged"
     TRIMMED = "entity: blanks at its ends cut off"
+    UNREADABLE = "{kind}: can't be read"
+    IN_BROKEN = "{kind}: in a broken record"
+    OTHER_LABEL = "{kind}: label is not in the types file"
+    NOT_ANNOTATED = "record: no '{key}', taken as not annotated"
+    OFFSETS = "document: offsets taken as {name}"
     OTHER = "further reasons, too many to count apart"
     FIELD = "{kind}: field '{key}' not kept"

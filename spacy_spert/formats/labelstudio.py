@@ -5,17 +5,22 @@
      {"id": "b", "type": "labels", "value": {"start": 13, "end": 17, "text": "Bonn", "labels": ["LOC"]}},
      {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right", "labels": ["LIVES_IN"]}]}]}
 
-- Offsets are characters, ends are exclusive. Spans of HyperText have paths instead: they are counted and left out.
-- `direction` "right" goes from `from_id` to `to_id`, "left" the other way; "bi" becomes a relation each way.
+- Ends are exclusive. What offsets count is found by the texts of the spans; characters if these don't tell. Spans of
+  HyperText have paths instead: they are counted and left out.
+- `direction` "right" goes from `from_id` to `to_id`, "left" the other way; "bi" becomes a relation each way. It is
+  "right" if it is not there.
+- Line breaks in the texts of spans are written as a backslash and an n, as such signs in the text are.
 - A task with several annotations: the first that is not cancelled is read, the others are counted. Predictions are not
   read.
 - The text is `data["text"]`, else the only string in `data`.
 - Other kinds of results (choices, ratings) are counted and left out.
+- JSON-MIN and tasks that hold a URL in place of the text are refused.
 - The task's id goes to `doc.user_data["meta"]["id"]`.
 """
 
+import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Optional, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -25,40 +30,87 @@ from .errors import Errors, Reasons
 from .files import read_json_list
 from .gold import Gold
 from .losses import Losses, shorten
-from .values import expect, objects, take
+from .offsets import Mention, find_offsets, same_text
+from .values import entries, expect, id_of, take
+
+# What Label Studio loads texts from.
+URL = re.compile(r"\s*([a-z][a-z0-9+.-]*://|/data/)\S+\s*", re.IGNORECASE)
 
 
 def read_labelstudio(
-    path: Union[str, Path], nlp: Optional[Language] = None, losses: Optional[Losses] = None
+    path: Union[str, Path],
+    nlp: Optional[Language] = None,
+    losses: Optional[Losses] = None,
+    offsets: Optional[str] = None,
 ) -> Iterator[Doc]:
     """Read Label Studio's JSON export.
 
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): Its tokenizer splits the texts. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the texts of the spans tell.
     YIELDS (Doc): The documents.
     """
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
-        annotations = [a for _, a in objects(record, "annotations") if not a.get("was_cancelled")]
+        if "data" not in record and "annotations" not in record and ("annotator" in record or "label" in record):
+            raise ValueError(Errors.F058)
+        annotations = [
+            a for where, a in entries(record, "annotations") if not expect(a, dict, where).get("was_cancelled")
+        ]
         if not annotations:
             losses.note("record: no annotation")
             return
         losses.note("record: further annotation of the same task", len(annotations) - 1)
-        gold = Gold(doc_from_text(nlp, _text(take(record, "data", dict))), losses, place)
-        results = list(objects(annotations[0], "result"))
+        doc = doc_from_text(nlp, _text(take(record, "data", dict)))
+        gold = Gold(doc, losses, place, meta={"id": record["id"]} if "id" in record else None)
+        results = entries(annotations[0], "result")
+        mentions = _mentions(results)
+        if URL.fullmatch(gold.text) and any(_is_elsewhere(mention, gold.text) for mention in mentions):
+            raise ValueError(Errors.F059)
+        gold.offsets = find_offsets(gold.text, mentions, offsets, losses)
         for where, result in results:
-            if result.get("type") == "labels":
-                _add_entity(gold, result, where)
-            elif result.get("type") != "relation":
-                losses.note(f"result: type {shorten(repr(result.get('type')))} not kept")
+            kind = result.get("type") if isinstance(result, dict) else "labels"
+            if kind == "labels":
+                with gold.entry("entity", id_of(result, "id")):
+                    _add_entity(gold, result, where)
+            elif kind != "relation":
+                losses.note(f"result: type {shorten(repr(kind))} not kept")
         for where, result in results:
-            if result.get("type") == "relation":
-                _add_relations(gold, result, where)
-        yield gold.finish({"id": record["id"]} if "id" in record else None)
+            if isinstance(result, dict) and result.get("type") == "relation":
+                with gold.entry("relation"):
+                    _add_relations(gold, result, where)
+        yield gold.finish()
 
-    return read_json_list(path, build, losses)
+    return read_json_list(path, build, losses, _held)
+
+
+def _held(record: Any) -> List[int]:
+    """The numbers of entities and relations of a task, whatever else is in it."""
+    annotations = record.get("annotations") if isinstance(record, dict) else None
+    first = annotations[0] if isinstance(annotations, list) and annotations else None
+    results = first.get("result") if isinstance(first, dict) else None
+    kinds = [result.get("type") for result in results if isinstance(result, dict)] if isinstance(results, list) else []
+    return [kinds.count("labels"), kinds.count("relation")]
+
+
+def _mentions(results: List[Tuple[str, Any]]) -> List[Mention]:
+    values = [
+        result.get("value") for _, result in results if isinstance(result, dict) and result.get("type") == "labels"
+    ]
+    found = []
+    for value in values:
+        start, end, text = (value.get(key) if isinstance(value, dict) else None for key in ("start", "end", "text"))
+        if isinstance(start, int) and isinstance(end, int):
+            found.append(Mention([(start, end)], text if isinstance(text, str) else None))
+    return found
+
+
+def _is_elsewhere(mention: Mention, text: str) -> bool:
+    """Whether a mention is not one of this text."""
+    ((start, end),) = mention.parts
+    return end > len(text) or (mention.text is not None and not same_text(text[start:end], mention.text))
 
 
 def _text(data: Dict[str, Any]) -> str:
@@ -79,8 +131,7 @@ def _add_entity(gold: Gold, result: Dict[str, Any], where: str) -> None:
         message = Errors.F038.format(what=what, value=shorten(repr(start)))
         gold.lose(key, Reasons.NO_OFFSETS, message)
         return
-    # Line breaks are escaped twice in the export.
-    text = value["text"].replace("\\n", "\n") if isinstance(value.get("text"), str) else None
+    text = value["text"] if isinstance(value.get("text"), str) else None
     for n, label in enumerate(labels):
         # Further labels of a span need keys of their own: relations mean the first.
         gold.entity_chars(key if n == 0 else (key, n), start, end, label, text=text)

@@ -8,6 +8,8 @@
 - `token_end` is inclusive. `head` and `child` are the last tokens of the spans; `head_span` and `child_span`, where
   they are there, give the spans in full. A relation may join tokens that are no span: it is counted and left out.
 - Only accepted answers are read; others are counted.
+- What the offsets of tokens count is found by their texts; characters if these don't tell. Without "relations" they are
+  not known.
 - Tokens come from a tokenizer of spaCy with the text, so the Doc has the text's blanks.
 - `meta` goes to `doc.user_data["meta"]`.
 """
@@ -22,18 +24,24 @@ from .docs import defaults, doc_from_text
 from .errors import Errors, Reasons
 from .files import read_json_lines
 from .gold import Gold, relation_name
+from .jsonl import relations_given
 from .losses import Losses, shorten
-from .values import expect, objects, take
+from .offsets import Mention, find_offsets
+from .values import count_entries, entries, expect, take
 
 
 def read_prodigy(
-    path: Union[str, Path], nlp: Optional[Language] = None, losses: Optional[Losses] = None
+    path: Union[str, Path],
+    nlp: Optional[Language] = None,
+    losses: Optional[Losses] = None,
+    offsets: Optional[str] = None,
 ) -> Iterator[Doc]:
     """Read Prodigy's rel.manual JSON lines.
 
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): The vocabulary. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    offsets (Optional[str]): What offsets of tokens count: "characters", "utf16" or "bytes". By default their texts tell.
     YIELDS (Doc): The documents.
     """
     nlp, losses = defaults(nlp, losses)
@@ -42,33 +50,52 @@ def read_prodigy(
         if record.get("answer") != "accept":
             losses.note(f"record: answer is {shorten(repr(record.get('answer')))}, not 'accept'")
             return
-        offsets = [[take(t, "start", int, where), take(t, "end", int, where)] for where, t in objects(record, "tokens")]
-        gold = Gold(doc_from_text(nlp, take(record, "text", str), offsets), losses, place)
+        text, tokens = take(record, "text", str), entries(record, "tokens")
+        bounds = [(take(token, "start", int, where), take(token, "end", int, where)) for where, token in tokens]
+        texts = [token.get("text") for _, token in tokens]
+        mentions = [Mention([ends], text if isinstance(text, str) else None) for ends, text in zip(bounds, texts)]
+        counted = find_offsets(text, mentions, offsets, losses)
+        doc = doc_from_text(nlp, text, [[*ends] for ends in bounds], counted)
+        meta = expect(record["meta"], dict, "'meta'") if record.get("meta") is not None else None
+        gold = Gold(doc, losses, place, meta=meta)
+        spans = entries(record, "spans", required=False)
+        gold.relations_known = relations_given(record, losses)
         # The spans that end at a token, each once, in their order.
         by_end: Dict[int, Dict[Tuple[int, int], None]] = {}
-        for n, (where, span) in enumerate(objects(record, "spans", required=False)):
-            start, end = _tokens(span, where)
-            key = (start, end)
-            # A second label on a span needs a key of its own: relations mean the first.
-            gold.entity(key if key not in gold else (start, end, n), start, end + 1, span.get("label"))
-            by_end.setdefault(end, {})[key] = None
-        for where, relation in objects(record, "relations", required=False):
-            ends: List[Collection[Tuple[int, int]]] = []
-            for side in ("head", "child"):
-                token = take(relation, side, int, where)
-                keys: Collection[Tuple[int, int]] = by_end.get(token) or [(token, token)]
-                if isinstance(relation.get(f"{side}_span"), dict):
-                    keys = [_tokens(relation[f"{side}_span"], f"'{side}_span' of {where}")]
-                ends.append(keys)
-            if max(map(len, ends)) > 1:
-                what = relation_name(relation["head"], relation["child"], relation.get("label"))
-                message = Errors.F037.format(what=what)
-                losses.drop(Reasons.AMBIGUOUS, f"{place}: {message}")
-            else:
-                gold.relation(next(iter(ends[0])), next(iter(ends[1])), relation.get("label"))
-        yield gold.finish(expect(record["meta"], dict, "'meta'") if record.get("meta") is not None else None)
+        for n, (where, span) in enumerate(spans):
+            with gold.entry("entity"):
+                start, end = _tokens(span, where)
+                key = (start, end)
+                # A second label on a span needs a key of its own: relations mean the first.
+                gold.entity(key if key not in gold else (start, end, n), start, end + 1, span.get("label"))
+                by_end.setdefault(end, {})[key] = None
+        for where, relation in entries(record, "relations", required=False):
+            with gold.entry("relation"):
+                _add_relation(gold, relation, where, by_end)
+        yield gold.finish()
 
-    return read_json_lines(path, build, losses)
+    return read_json_lines(path, build, losses, _held)
+
+
+def _held(record: Any) -> List[int]:
+    return count_entries(record, "spans", "relations")
+
+
+def _add_relation(
+    gold: Gold, relation: Dict[str, Any], where: str, by_end: Dict[int, Dict[Tuple[int, int], None]]
+) -> None:
+    ends: List[Collection[Tuple[int, int]]] = []
+    for side in ("head", "child"):
+        token = take(relation, side, int, where)
+        keys: Collection[Tuple[int, int]] = by_end.get(token) or [(token, token)]
+        if isinstance(relation.get(f"{side}_span"), dict):
+            keys = [_tokens(relation[f"{side}_span"], f"'{side}_span' of {where}")]
+        ends.append(keys)
+    if max(map(len, ends)) > 1:
+        what = relation_name(relation["head"], relation["child"], relation.get("label"))
+        gold.losses.drop(Reasons.AMBIGUOUS, f"{gold.place}: {Errors.F037.format(what=what)}")
+    else:
+        gold.relation(next(iter(ends[0])), next(iter(ends[1])), relation.get("label"))
 
 
 def _tokens(span: Dict[str, Any], where: str) -> Tuple[int, int]:
