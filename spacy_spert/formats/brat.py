@@ -9,8 +9,8 @@
   choice other than the first is counted. The text after the offsets is checked but for blanks.
 - Parts of an entity ("PER 0 3;4 8") between which there are only blanks or line breaks are one span. Other
   discontinuous entities are no spans: they are counted and left out with their relations.
-- Relations have two roles of any names. They go from Arg1 to Arg2; with other names from the first to the second, unless
-  `head_roles` and `tail_roles` say otherwise.
+- Relations have two roles of any names. They go from Arg1 to Arg2; with other names from the first to the second,
+  unless `head_roles` and `tail_roles` say otherwise.
 - A relation to an event means its trigger.
 - Events (E), attributes (A, M), normalizations (N), notes (#) and equivalences (*) are counted and left out.
 - A text file without an annotation file has not been annotated: counted and left out.
@@ -36,7 +36,7 @@ from .gold import Gold, entity_name
 from .losses import Losses, shorten
 from .offsets import Mention, find_offsets
 
-ENTITY = re.compile(r"(T\S+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?$")
+ENTITY = re.compile(r"(T\S+)\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)(?:\t(.*))?$")
 RELATION = re.compile(r"R\S*\t(\S+)\s+([^\s:]+):(\S+)\s+([^\s:]+):(\S+)\s*$")
 EVENT = re.compile(r"(E\S+)\t[^\s:]+:(\S+)")
 # How lines of brat begin, whatever follows.
@@ -50,13 +50,13 @@ class Lines(NamedTuple):
     """The lines of an annotation file that make a document.
 
     entities (List[Tuple[str, str, str, Mention]]): Place, key, label and mention.
-    relations (List[Tuple[str, str, List[Tuple[str, str]]]]): Place, label, and the name and key of both roles.
+    relations (List[Tuple[str, ...]]): Place and label, and the name and the key of each of both roles.
     triggers (Dict[str, str]): The key of the entity that is the trigger of an event.
     odd (List[Tuple[str, str]]): What is odd about other lines: its kind, and a message.
     """
 
     entities: List[Tuple[str, str, str, Mention]]
-    relations: List[Tuple[str, str, List[Tuple[str, str]]]]
+    relations: List[Tuple[str, ...]]
     triggers: Dict[str, str]
     odd: List[Tuple[str, str]]
 
@@ -74,7 +74,7 @@ def read_brat(
     path (Union[str, Path]): A folder, with folders in it or not, or one of the two files of a document.
     nlp (Optional[Language]): Its tokenizer splits the texts. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
-    offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the texts of mentions tell.
+    offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the mentions tell.
     head_roles (Union[str, Iterable[str]]): Names of roles that are the head of a relation; in a string with commas.
     tail_roles (Union[str, Iterable[str]]): Names of roles that are its tail.
     YIELDS (Doc): The documents, in the order of their names.
@@ -106,13 +106,13 @@ def read_brat(
         for gold.place, key, label, mention in lines.entities:
             with gold.entry("entity", key):
                 _add_entity(gold, key, label, mention)
-        for gold.place, label, roles in lines.relations:
-            (first, _), (second, _) = roles
-            swapped = (second in heads and first not in heads) or (first in tails and second not in tails)
-            ends = [lines.triggers.get(key, key) for _, key in (reversed(roles) if swapped else roles)]
-            losses.note("relation: to an event, kept to its trigger", int(any(k in lines.triggers for _, k in roles)))
+        events = lines.triggers
+        for gold.place, label, first, head, second, tail in lines.relations:
+            if (second in heads and first not in heads) or (first in tails and second not in tails):
+                head, tail = tail, head
+            losses.note("relation: to an event, kept to its trigger", int(head in events or tail in events))
             with gold.entry("relation"):
-                gold.relation(*ends, label)
+                gold.relation(events.get(head, head), events.get(tail, tail), label)
         yield gold.finish()
 
     return build_docs(path, _documents(path, losses), build, losses, _held)
@@ -128,39 +128,32 @@ def _parse(raw: bytes, place: str, found: Counter[str]) -> Lines:
     parsed = Lines([], [], {}, [])
     likely = False
     for number, raw_line in enumerate(raw.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        if not raw_line.strip():
+            continue
         line_place = f"{place}:{number}"
-        line = raw_line.rstrip(b"\r").decode("utf-8", "replace")
-        if not line.strip():
+        kind = {b"T": "entity", b"R": "relation"}.get(raw_line[:1], "line")
+        try:
+            line = raw_line.decode("utf-8").rstrip("\r")
+        except UnicodeDecodeError as err:
+            parsed.odd.append((kind, f"{line_place}: {err}"))
             continue
         likely = likely or ANY.match(line) is not None
-        kind = "entity" if line[0] == "T" else "relation" if line[0] == "R" else "line"
-        if "\ufffd" in line and not _is_utf8(raw_line):
-            parsed.odd.append((kind, f"{line_place}: {Errors.F060.format(value=shorten(repr(line)))}"))
-        elif line[0] in KINDS:
+        if line[0] in KINDS:
             found[KINDS[line[0]]] += 1
             if event := EVENT.match(line):
                 parsed.triggers[event[1]] = event[2]
         elif match := ENTITY.match(line):
             key, label, offsets, text = match.groups()
-            parts = [tuple(map(int, part.split())) for part in offsets.split(";")]
+            parts = [(int(part.split()[0]), int(part.split()[1])) for part in offsets.split(";")]
             parsed.entities.append((line_place, key, label, Mention(parts, text)))
         elif match := RELATION.match(line):
-            label, first, first_key, second, second_key = match.groups()
-            parsed.relations.append((line_place, label, [(first, first_key), (second, second_key)]))
+            parsed.relations.append((line_place, *match.groups()))
         else:
             message = Errors.F035.format(line=number, value=shorten(repr(line)))
             parsed.odd.append((kind, f"{line_place}: {message}"))
     if parsed.odd and not likely:
         raise ValueError(Errors.F056)
     return parsed
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _held(ann: Path) -> List[int]:
@@ -184,12 +177,11 @@ def _documents(path: Path, losses: Losses) -> Iterator[Tuple[str, Path]]:
 
 
 def _add_entity(gold: Gold, key: str, label: str, mention: Mention) -> None:
-    start, end = mention.parts[0][0], mention.parts[-1][1]
     for (_, before), (after, _) in pairwise(mention.parts):
-        gap = gold.offsets.to_char(before), gold.offsets.to_char(after)
-        if None in gap or gap[0] > gap[1] or gold.text[slice(*gap)].strip():
-            parts = ";".join(f"{first} {last}" for first, last in mention.parts)
+        first, last = gold.offsets.to_char(before), gold.offsets.to_char(after)
+        if first is None or last is None or first > last or gold.text[first:last].strip():
+            parts = ";".join(f"{start} {end}" for start, end in mention.parts)
             what = entity_name(key, shorten(parts), label)
             gold.lose(key, Reasons.DISCONTINUOUS, Errors.F020.format(what=what))
             return
-    gold.entity_chars(key, start, end, label, text=mention.text)
+    gold.entity_chars(key, mention.parts[0][0], mention.parts[-1][1], label, text=mention.text)

@@ -60,9 +60,9 @@ def read_conll04(
                 entities.append((row, len(words), len(words) + len(parts), label))
             words.extend(parts)
         gold = Gold(doc_from_tokens(nlp, words), losses, place, meta={"id": rows[0][0]})
-        for row, *entity in entities:
+        for row, start, end, label in entities:
             with gold.entry("entity"):
-                gold.entity(int(row), *entity)
+                gold.entity(int(row), start, end, label)
         for line in blocks[1]:
             with gold.entry("relation"):
                 head, tail, label = _columns(line, 3)

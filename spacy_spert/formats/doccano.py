@@ -90,7 +90,6 @@ def _from_list(n: int, span: Any) -> Any:
 
 
 def _mentions(found: List[Tuple[str, Any]]) -> List[Mention]:
-    ends = [
-        [entity.get(f"{end}_offset") for end in ("start", "end")] for _, entity in found if isinstance(entity, dict)
-    ]
-    return [Mention([(start, end)]) for start, end in ends if isinstance(start, int) and isinstance(end, int)]
+    objects = [entity for _, entity in found if isinstance(entity, dict)]
+    bounds = [(entity.get("start_offset"), entity.get("end_offset")) for entity in objects]
+    return [Mention([(start, end)]) for start, end in bounds if isinstance(start, int) and isinstance(end, int)]

@@ -59,10 +59,9 @@ class Errors:
     F057 = "'{key}' holds no relations of this format but {value}. Does another format fit ('--from {other}')?"
     F058 = "This is Label Studio's export JSON-MIN, which has no relations. Export as JSON."
     F059 = (
-        "The text is a URL: Label Studio loaded it from there, and the export does not hold it. Put the texts themselves "
-        "into 'data' of the export."
+        "The text is a URL: Label Studio loaded it from there, and the export does not hold it. Put the texts "
+        "themselves into 'data'."
     )
-    F060 = "Not UTF-8: {value}"
 
 
 class Reasons:

@@ -48,7 +48,7 @@ def read_labelstudio(
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): Its tokenizer splits the texts. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
-    offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the texts of the spans tell.
+    offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the spans tell.
     YIELDS (Doc): The documents.
     """
     nlp, losses = defaults(nlp, losses)
@@ -56,9 +56,8 @@ def read_labelstudio(
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         if "data" not in record and "annotations" not in record and ("annotator" in record or "label" in record):
             raise ValueError(Errors.F058)
-        annotations = [
-            a for where, a in entries(record, "annotations") if not expect(a, dict, where).get("was_cancelled")
-        ]
+        annotations = [expect(annotation, dict, where) for where, annotation in entries(record, "annotations")]
+        annotations = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
         if not annotations:
             losses.note("record: no annotation")
             return
@@ -96,12 +95,12 @@ def _held(record: Any) -> List[int]:
 
 
 def _mentions(results: List[Tuple[str, Any]]) -> List[Mention]:
-    values = [
-        result.get("value") for _, result in results if isinstance(result, dict) and result.get("type") == "labels"
-    ]
     found = []
-    for value in values:
-        start, end, text = (value.get(key) if isinstance(value, dict) else None for key in ("start", "end", "text"))
+    for _, result in results:
+        value = result.get("value") if isinstance(result, dict) else None
+        if not isinstance(value, dict) or result.get("type") != "labels":
+            continue
+        start, end, text = value.get("start"), value.get("end"), value.get("text")
         if isinstance(start, int) and isinstance(end, int):
             found.append(Mention([(start, end)], text if isinstance(text, str) else None))
     return found

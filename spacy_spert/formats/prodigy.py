@@ -41,7 +41,7 @@ def read_prodigy(
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): The vocabulary. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
-    offsets (Optional[str]): What offsets of tokens count: "characters", "utf16" or "bytes". By default their texts tell.
+    offsets (Optional[str]): What offsets of tokens count: "characters", "utf16" or "bytes". By default the tokens tell.
     YIELDS (Doc): The documents.
     """
     nlp, losses = defaults(nlp, losses)
@@ -52,8 +52,8 @@ def read_prodigy(
             return
         text, tokens = take(record, "text", str), entries(record, "tokens")
         bounds = [(take(token, "start", int, where), take(token, "end", int, where)) for where, token in tokens]
-        texts = [token.get("text") for _, token in tokens]
-        mentions = [Mention([ends], text if isinstance(text, str) else None) for ends, text in zip(bounds, texts)]
+        words = [token.get("text") for _, token in tokens]
+        mentions = [Mention([ends], word if isinstance(word, str) else None) for ends, word in zip(bounds, words)]
         counted = find_offsets(text, mentions, offsets, losses)
         doc = doc_from_text(nlp, text, [[*ends] for ends in bounds], counted)
         meta = expect(record["meta"], dict, "'meta'") if record.get("meta") is not None else None

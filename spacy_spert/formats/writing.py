@@ -7,20 +7,7 @@ and what stands between records. Whatever a document holds beyond that is counte
 import json
 from collections import Counter
 from pathlib import Path
-from typing import (
-    Any,
-    Callable,
-    Collection,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Tuple,
-    TypeVar,
-    Union,
-)
+from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, TypeVar, Union
 
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
@@ -34,14 +21,7 @@ from .values import expect
 
 # What a format may have room for, beside the text with its entities and relations: the tokens; which of them a blank
 # follows (or that this is not known); where sentences begin; scores; that relations are not known.
-TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN = (
-    "tokens",
-    "spaces",
-    "no spaces",
-    "sentences",
-    "scores",
-    "unknown",
-)
+TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN = "tokens", "spaces", "no spaces", "sentences", "scores", "unknown"
 # Annotation of a Doc that no format has room for. Entities are not among it.
 OTHER_ATTRS = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
 
