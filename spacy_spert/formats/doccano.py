@@ -22,7 +22,7 @@ from .files import read_json_lines
 from .gold import Gold
 from .jsonl import count_annotations, relations_given
 from .losses import Losses
-from .offsets import Mention, find_offsets
+from .offsets import Mention, check_unit, find_offsets
 from .values import entries, id_of, note_fields, take
 
 FIELDS = ("id", "text", "entities", "relations", "Comments")
@@ -44,6 +44,7 @@ def read_doccano(
     offsets (str): What offsets count: "characters", "utf16" or "bytes".
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:

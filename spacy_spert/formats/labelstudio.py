@@ -30,7 +30,7 @@ from .errors import Errors, Reasons
 from .files import read_json_list
 from .gold import Gold
 from .losses import Losses, shorten
-from .offsets import Mention, find_offsets, same_text
+from .offsets import Mention, check_unit, find_offsets, same_text
 from .values import entries, expect, id_of, take
 
 # What Label Studio loads texts from.
@@ -51,6 +51,7 @@ def read_labelstudio(
     offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the spans tell.
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:

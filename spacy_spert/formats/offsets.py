@@ -51,6 +51,12 @@ class Offsets(NamedTuple):
         return self.starts[index]
 
 
+def check_unit(unit: Optional[str]) -> None:
+    """RAISES (ValueError): If a unit of offsets is given and is none of ours."""
+    if unit is not None and unit not in WIDTHS:
+        raise ValueError(Errors.F051.format(value=unit, units=", ".join(WIDTHS)))
+
+
 def count_offsets(text: str, unit: str = "characters", breaks: str = "", first: int = 0) -> Offsets:
     """Count offsets in a text.
 
@@ -61,8 +67,7 @@ def count_offsets(text: str, unit: str = "characters", breaks: str = "", first: 
     RETURNS (Offsets): The offsets.
     RAISES (ValueError): If the unit is another.
     """
-    if unit not in WIDTHS:
-        raise ValueError(Errors.F051.format(value=unit, units=", ".join(WIDTHS)))
+    check_unit(unit)
     if not breaks and (unit == "characters" or text.isascii()):
         return Offsets(unit, range(first, first + len(text) + 1))
     widths = list(map(WIDTHS[unit], text))
