@@ -83,7 +83,8 @@ def read_brat(
     check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
     heads, tails = _names(head_roles), _names(tail_roles)
-    heads, tails = heads | ({HEAD} - tails), tails | ({TAIL} - heads)
+    if not {HEAD, TAIL} & (heads | tails):
+        heads, tails = heads | {HEAD}, tails | {TAIL}
 
     def build(ann: Path, place: str) -> Iterable[Doc]:
         txt = ann.with_suffix(".txt")
