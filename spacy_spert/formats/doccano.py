@@ -8,6 +8,7 @@
 - The id goes to `doc.user_data["meta"]["id"]`; other fields are counted.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Optional, Union
 
@@ -18,7 +19,9 @@ from .docs import defaults, doc_from_text
 from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses
+from .offsets import UTF16, check_unit, positions
 from .values import note_fields, objects, take
+from .writing import SPACES, RecordWriter, take_meta
 
 
 def read_doccano(
@@ -45,3 +48,38 @@ def read_doccano(
         yield gold.finish({"id": record["id"]} if "id" in record else None)
 
     return read_json_lines(path, build, losses)
+
+
+def write_doccano(
+    docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None, *, offsets: str = UTF16
+) -> Counter[str]:
+    """Write Doccano's JSON lines.
+
+    docs (Iterable[Doc]): The documents.
+    path (Union[str, Path]): The file.
+    losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    offsets (str): What offsets count: "characters", "utf16" or "bytes".
+    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
+    RAISES (ValueError): If there are no documents.
+    """
+    check_unit(offsets)
+    return RECORDS.write(docs, path, losses, offsets=offsets)
+
+
+def _to_record(gold: Gold, offsets: str = UTF16) -> Dict[str, Any]:
+    at = positions(gold.text, offsets)
+    return {
+        **take_meta(gold, ("id",)),
+        "text": gold.text,
+        "entities": [
+            {"id": i, "label": span.label_, "start_offset": at[span.start_char], "end_offset": at[span.end_char]}
+            for i, span in enumerate(gold.spans)
+        ],
+        "relations": [
+            {"id": i, "from_id": head, "to_id": tail, "type": label}
+            for i, (head, tail, label, _) in enumerate(gold.rows)
+        ],
+    }
+
+
+RECORDS = RecordWriter(_to_record, {SPACES})

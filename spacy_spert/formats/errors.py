@@ -46,6 +46,10 @@ class Errors:
     F040 = "{what} is longer than {limit} bytes. Split it, or use JSON lines, which are read one by one."
     F041 = "{where} is too large a number: {value}"
     F036 = "The text is none of the strings of 'data': {keys}"
+    F080 = "Unknown unit of offsets '{value}'. Choose one of: {units}"
+    F081 = "{output} is there already. This format is a folder of files: give the name of a new or empty folder."
+    F082 = "This format is a folder of files, which stdout can't be. Give the name of a folder."
+    F083 = "Nothing of the text of {what} can be written: it is blank."
     F050 = "An option is given as NAME=VALUE, got: {value}"
 
 

@@ -129,8 +129,11 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
     path (Any): The file.
     mode (str): "w" for UTF-8 text, "wb" for bytes.
     YIELDS (IO): The file to write to.
+    RAISES (ValueError): If there is a folder of this name.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(Errors.F024.format(output=path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
