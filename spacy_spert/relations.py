@@ -99,22 +99,24 @@ def set_relations(doc: Doc, relations: Iterable[Sequence[Any]], key: Optional[st
 
 
 def set_entities(
-    doc: Doc, key: str, spans: Iterable[Span], rows: Iterable[Row], scores: Optional[Iterable[float]] = None
+    doc: Doc, key: str, spans: Iterable[Span], rows: Optional[Iterable[Row]], scores: Optional[Iterable[float]] = None
 ) -> None:
     """Write a span group together with the relations between its spans.
 
     doc (Doc): The document to write to.
     key (str): The name of the span group.
     spans (Iterable[Span]): The entities.
-    rows (Iterable[Row]): The relations, as (head, tail, label, score) with indices into the entities.
+    rows (Optional[Iterable[Row]]): The relations, as (head, tail, label, score) with indices into the entities. None if
+        they are not known.
     scores (Optional[Iterable[float]]): One score per entity, if there are any.
     """
     group = SpanGroup(doc, name=key, spans=list(spans))
     if scores is not None:
         group.attrs[SCORES_ATTR] = numpy.asarray(list(scores), dtype="float32")
-    group.attrs[RELATIONS_ATTR] = [
-        [int(head), int(tail), str(label), float(score)] for head, tail, label, score in rows
-    ]
+    if rows is not None:
+        group.attrs[RELATIONS_ATTR] = [
+            [int(head), int(tail), str(label), float(score)] for head, tail, label, score in rows
+        ]
     doc.spans[key] = group
 
 

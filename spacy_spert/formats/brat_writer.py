@@ -19,7 +19,7 @@ from spacy.tokens import Doc
 from .errors import Errors, Reasons
 from .gold import Gold, entity_name
 from .losses import Losses
-from .offsets import CHARACTERS, check_unit, positions
+from .offsets import CHARACTERS, check_unit, count_offsets
 from .writing import SPACES, convert_each, counts_of, take_meta
 
 # Names that are safe on every system, and hidden on none.
@@ -79,7 +79,7 @@ def to_standoff(gold: Gold, offsets: str = CHARACTERS) -> Standoff:
     RETURNS (Standoff): The files.
     """
     _drop_blank(gold)
-    at = positions(gold.text, offsets)
+    at = count_offsets(gold.text, offsets).starts
     lines: List[str] = []
     for i, span in enumerate(gold.spans, start=1):
         parts = list(IN_LINE.finditer(gold.text, span.start_char, span.end_char))
@@ -96,9 +96,9 @@ def _open_folder(path: Union[str, Path]) -> Iterator[Path]:
     """A folder that appears under its name only once it is complete."""
     path = Path(path)
     if str(path) == "-":
-        raise ValueError(Errors.F082)
+        raise ValueError(Errors.F081)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(Errors.F081.format(output=path))
+        raise ValueError(Errors.F080.format(output=path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.mkdir()
@@ -137,7 +137,7 @@ def _drop_blank(gold: Gold) -> None:
     for i in blank:
         span = gold.spans[i]
         what = entity_name(i, f"{span.start}-{span.end}", span.label_)
-        gold.losses.drop(Reasons.OUTSIDE, f"{gold.place}: {Errors.F083.format(what=what)}")
+        gold.losses.drop(Reasons.OUTSIDE, f"{gold.place}: {Errors.F082.format(what=what)}")
     position = {old: new for new, old in enumerate(i for i in range(len(gold.spans)) if i not in blank)}
     for head, tail, label, _ in gold.rows:
         if head in blank or tail in blank:

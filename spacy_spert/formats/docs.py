@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 
 from .errors import Errors
 from .losses import Losses, shorten
+from .offsets import Offsets
 from .values import expect, ints
 
 # Most characters without a blank that the tokenizer gets at a time: for signs it needs time squared in them.
@@ -48,12 +49,13 @@ def doc_from_tokens(nlp: Language, words: Any, spaces: Optional[Any] = None) -> 
     return Doc(nlp.vocab, words=words, spaces=spaces)
 
 
-def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None) -> Doc:
+def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None, counted: Optional[Offsets] = None) -> Doc:
     """Make a Doc of a text.
 
     nlp (Language): The tokenizer and vocabulary.
     text (Any): The text; checked.
-    offsets (Optional[Any]): A list of [start, end] in characters of the tokens, if they are known; checked.
+    offsets (Optional[Any]): A list of [start, end] of the tokens, if they are known; checked.
+    counted (Optional[Offsets]): What the offsets count; characters by default.
     RETURNS (Doc): The document.
     RAISES (ValueError): If the values are not as expected.
     """
@@ -64,10 +66,13 @@ def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None) -> Do
     spaces: List[bool] = []
     position = 0
     for i, pair in enumerate(expect(offsets, list, "the token offsets")):
-        start, end = ints(pair, 2, f"the offsets of token {i}")
+        given = ints(pair, 2, f"the offsets of token {i}")
+        start, end = given if counted is None else map(counted.to_char, given)
+        if start is None or end is None or not position <= start < end <= len(text):
+            raise ValueError(Errors.F008.format(index=i, start=given[0], end=given[1]))
         gap = text[position:start]
-        if not position <= start < end <= len(text) or gap not in ("", " ") or (gap and not words):
-            raise ValueError(Errors.F008.format(index=i, start=start, end=end))
+        if gap not in ("", " ") or (gap and not words):
+            raise ValueError(Errors.F008.format(index=i, start=given[0], end=given[1]))
         if words:
             spaces.append(bool(gap))
         words.append(text[start:end])

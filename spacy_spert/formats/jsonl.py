@@ -5,7 +5,8 @@
 
 - `text` or `tokens` (a list of strings). Offsets count in characters for `text`, else in tokens. Ends are exclusive.
 - `head` and `tail` are indices into `entities`, from 0.
-- `relations` and `meta` may be left out. `meta` is any object; it goes to `doc.user_data["meta"]`.
+- `relations` and `meta` may be left out. Without `relations` they are not known: nobody has looked for them. `meta` is
+  any object; it goes to `doc.user_data["meta"]`.
 - Written where they are needed to lose nothing, and read: `token_offsets` ([start, end] in characters of each token of
   a text), `sent_starts` (offsets where sentences begin), `score` of an entity or a relation.
 
@@ -21,11 +22,12 @@ from spacy.tokens import Doc, Span
 
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR
 from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
-from .errors import Errors
+from .errors import Errors, Reasons
 from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses
-from .values import expect, note_fields, objects, take
+from .offsets import count_offsets
+from .values import count_entries, entries, expect, note_fields, take
 from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
@@ -35,24 +37,33 @@ DECIMALS = 6
 
 
 def read_jsonl(
-    path: Union[str, Path], nlp: Optional[Language] = None, losses: Optional[Losses] = None
+    path: Union[str, Path],
+    nlp: Optional[Language] = None,
+    losses: Optional[Losses] = None,
+    offsets: str = "characters",
 ) -> Iterator[Doc]:
     """Read our own JSON lines.
 
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): Its tokenizer splits texts. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    offsets (str): What offsets in a text count: "characters", "utf16" or "bytes".
     YIELDS (Doc): The documents.
     """
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         note_fields(record, FIELDS, "record", losses)
-        gold = Gold(make_doc(nlp, record), losses, place, exact=True)
-        add_annotations(gold, record, "label", "text" in record)
-        yield gold.finish(given_meta(record))
+        gold = Gold(make_doc(nlp, record, offsets), losses, place, meta=given_meta(record))
+        in_text = "text" in record
+        if in_text:
+            gold.offsets = count_offsets(gold.text, offsets)
+        take(record, "entities", list)
+        gold.relations_known = relations_given(record, losses)
+        add_annotations(gold, record, "label", in_text)
+        yield gold.finish()
 
-    return read_json_lines(path, build, losses)
+    return read_json_lines(path, build, losses, count_annotations)
 
 
 def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
@@ -95,11 +106,12 @@ def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool
     return record if meta is None else {**record, "meta": meta}
 
 
-def make_doc(nlp: Language, record: Dict[str, Any]) -> Doc:
+def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") -> Doc:
     """Make a Doc of the text or the tokens of a record, with its sentences.
 
     nlp (Language): The tokenizer and vocabulary.
     record (Dict[str, Any]): The JSON object.
+    unit (str): What offsets in a text count.
     RETURNS (Doc): The document, without entities.
     RAISES (ValueError): If a value is missing or unusable.
     """
@@ -107,11 +119,12 @@ def make_doc(nlp: Language, record: Dict[str, Any]) -> Doc:
     if in_text == ("tokens" in record):
         raise ValueError(Errors.F005.format(n="both" if in_text else "neither"))
     if in_text:
-        doc = doc_from_text(nlp, record["text"], record.get("token_offsets"))
+        offsets = count_offsets(expect(record["text"], str, "'text'"), unit)
+        doc = doc_from_text(nlp, record["text"], record.get("token_offsets"), offsets)
     else:
         doc = doc_from_tokens(nlp, record["tokens"])
     if record.get("sent_starts") is not None:
-        tokens = {token.idx if in_text else token.i: token.i for token in doc}
+        tokens = {offsets.from_char(token.idx) if in_text else token.i: token.i for token in doc}
         mark_sentences(doc, {_token_at(tokens, start) for start in take(record, "sent_starts", list)})
     return doc
 
@@ -131,16 +144,39 @@ def add_annotations(gold: Gold, record: Dict[str, Any], label: str, in_text: boo
     RAISES (ValueError): If a value is missing or unusable.
     """
     add = gold.entity_chars if in_text else gold.entity
-    for i, (where, value) in enumerate(objects(record, "entities")):
-        note_fields(value, ("start", "end", label, "score"), "entity", gold.losses)
-        start, end = take(value, "start", int, where), take(value, "end", int, where)
-        score = take(value, "score", NUMBER, where) if "score" in value else None
-        add(i, start, end, take(value, label, str, where), score)
-    for where, value in objects(record, "relations", required=False):
-        note_fields(value, ("head", "tail", label, "score"), "relation", gold.losses)
-        head, tail = take(value, "head", int, where), take(value, "tail", int, where)
-        score = take(value, "score", NUMBER, where) if "score" in value else 1.0
-        gold.relation(head, tail, take(value, label, str, where), score)
+    for i, (where, value) in enumerate(entries(record, "entities")):
+        with gold.entry("entity", i):
+            start, end = take(value, "start", int, where), take(value, "end", int, where)
+            note_fields(value, ("start", "end", label, "score"), "entity", gold.losses)
+            score = take(value, "score", NUMBER, where) if "score" in value else None
+            add(i, start, end, take(value, label, str, where), score)
+    for where, value in entries(record, "relations", required=False):
+        with gold.entry("relation"):
+            head, tail = take(value, "head", int, where), take(value, "tail", int, where)
+            note_fields(value, ("head", "tail", label, "score"), "relation", gold.losses)
+            score = take(value, "score", NUMBER, where) if "score" in value else 1.0
+            gold.relation(head, tail, take(value, label, str, where), score)
+
+
+def count_annotations(record: Any) -> List[int]:
+    """RETURNS (List[int]): The numbers of entities and relations in a record, whatever else is in it."""
+    return count_entries(record, "entities", "relations")
+
+
+def relations_given(record: Dict[str, Any], losses: Losses, key: str = "relations") -> bool:
+    """Find out whether the relations of a record are annotated. If not, that is counted.
+
+    record (Dict[str, Any]): The JSON object.
+    losses (Losses): Where to count.
+    key (str): The name of the field.
+    RETURNS (bool): Whether the field is there. If it is an empty list, there are known to be none.
+    RAISES (ValueError): If it is no list.
+    """
+    if record.get(key) is None:
+        losses.note(Reasons.NOT_ANNOTATED.format(key=key))
+        return False
+    take(record, key, list)
+    return True
 
 
 def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]:

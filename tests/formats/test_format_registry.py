@@ -15,9 +15,8 @@ from spacy_spert.formats.gold import Gold
 
 
 @pytest.fixture
-def theirs(monkeypatch):
+def theirs():
     """A reader and a writer of another package: a word a line, with its label after a sign."""
-    monkeypatch.setattr(catalogue, "REGISTRY", dict(catalogue.REGISTRY))
 
     @readers.register("words")
     def read_words(path, nlp=None, losses=None, sign="/", upper=False):
@@ -32,6 +31,10 @@ def theirs(monkeypatch):
         lines = [f"{span.text}{sign}{span.label_}" for doc in docs for span in doc.spans["spert"]]
         path.write_text("\n".join(lines))
         return {"documents": len(lines), "entities": len(lines), "relations": 0}
+
+    yield
+    for kind in ("readers", "writers"):
+        del catalogue.REGISTRY["spacy_spert", kind, "words"]
 
 
 def test_formats_of_another_package(tmp_path, theirs):

@@ -5,7 +5,7 @@ import json
 import numpy
 import pytest
 import spacy
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
@@ -293,7 +293,7 @@ def test_empty_documents_and_odd_ones(tmp_path, name):
     assert losses.counts[Reasons.SELF] == 1
     assert losses.counts[Reasons.NO_ENTITY] == 1
     (message,) = losses.places[Reasons.SELF]
-    assert message == "document 4, 'a b ': Relation 0 -> 0 ('r') relates an entity to itself. Head and tail must differ."
+    assert message.startswith("document 4, 'a b ': Relation 0 -> 0 ('r') relates an entity to itself.")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -302,10 +302,12 @@ def test_relations_that_are_not_known(tmp_path, name):
     del doc.spans["spert"].attrs["relations"]
     losses = Losses()
     load(writers, name)([doc], tmp_path / "out", losses)
-    holds = name in ("jsonl", "spert-json", "scierc")
+    holds = name in ("jsonl", "spert-json", "scierc", "prodigy")
     assert losses.counts["document: relations not known, written as none"] == int(not holds)
     if holds:
-        assert '"relations"' not in (tmp_path / "out").read_text()
+        load(writers, name, **WRITE.get(name, {}))([doc], tmp_path / "out", losses)
+        (read,) = load(readers, name)(tmp_path / "out", NLP, losses)
+        assert "relations" not in read.spans["spert"].attrs
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -367,8 +369,6 @@ def test_round_trip(tmp_path_factory, name, row, data):
     out, back = Losses(), Losses()
     expected = gold_of(doc, Losses(), "")
     assert load(writers, name, **WRITE.get(name, {}))([doc], path, out)["documents"] == 1
-    # A mark at the very beginning is taken for one of the encoding.
-    assume(not (name == "brat" and doc.text.startswith("\ufeff")))
     (read,) = load(readers, name)(path, NLP, back)
     if name == "scierc":
         assert [token.text for token in read] == [token.text for token in doc]
