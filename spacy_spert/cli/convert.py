@@ -157,11 +157,11 @@ def parse_options(values: Iterable[str]) -> Dict[str, Any]:
 def _check_paths(source: Path, output: Path, to_spacy: bool, options: Dict[str, Any]) -> None:
     if output == STDOUT:
         return
-    if output.is_dir():
-        raise ValueError(Errors.F024.format(output=output))
     inputs = [source, *(value for value in options.values() if isinstance(value, Path))]
     if output.exists() and any(output.samefile(path) for path in inputs):
         raise ValueError(Errors.F023.format(output=output))
+    if to_spacy and output.is_dir():
+        raise ValueError(Errors.F024.format(output=output))
     if to_spacy and output.suffix != ".spacy" and (output.is_file() or not output.exists()):
         raise ValueError(Errors.F027.format(output=output))
 

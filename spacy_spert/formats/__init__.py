@@ -8,10 +8,11 @@ format.
 
 To add a format: write its module (`doccano.py` is a short example) and name its functions in pyproject.toml, in the
 groups of entry points `spacy_spert_readers` and `spacy_spert_writers`. Those of other packages are found in the same
-way, and `@readers.register("name")` does it without a package.
+way, and `@readers.register("name")` does it without a package. A writer of one record per document is made of a
+`RecordWriter` (`writing.py`). This goes to the group `spacy_spert_records` as well, where extract and select find it.
 """
 
 from .losses import Losses, StrictError
-from .registry import format_names, load, readers, writers
+from .registry import format_names, load, load_records, readers, records, writers
 
-__all__ = ["Losses", "StrictError", "format_names", "load", "readers", "writers"]
+__all__ = ["Losses", "StrictError", "format_names", "load", "load_records", "readers", "records", "writers"]

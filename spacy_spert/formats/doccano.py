@@ -11,6 +11,7 @@
 - The id goes to `doc.user_data["meta"]["id"]`; other fields are counted.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
@@ -22,8 +23,9 @@ from .files import read_json_lines
 from .gold import Gold
 from .jsonl import count_annotations, relations_given
 from .losses import Losses
-from .offsets import Mention, check_unit, find_offsets
+from .offsets import UTF16, Mention, check_unit, count_offsets, find_offsets
 from .values import entries, id_of, note_fields, take
+from .writing import SPACES, RecordWriter, take_meta
 
 FIELDS = ("id", "text", "entities", "relations", "Comments")
 # What they were called before.
@@ -34,7 +36,7 @@ def read_doccano(
     path: Union[str, Path],
     nlp: Optional[Language] = None,
     losses: Optional[Losses] = None,
-    offsets: str = "utf16",
+    offsets: str = UTF16,
 ) -> Iterator[Doc]:
     """Read Doccano's JSON lines.
 
@@ -94,3 +96,38 @@ def _mentions(found: List[Tuple[str, Any]]) -> List[Mention]:
     objects = [entity for _, entity in found if isinstance(entity, dict)]
     bounds = [(entity.get("start_offset"), entity.get("end_offset")) for entity in objects]
     return [Mention([(start, end)]) for start, end in bounds if isinstance(start, int) and isinstance(end, int)]
+
+
+def write_doccano(
+    docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None, *, offsets: str = UTF16
+) -> Counter[str]:
+    """Write Doccano's JSON lines.
+
+    docs (Iterable[Doc]): The documents.
+    path (Union[str, Path]): The file.
+    losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    offsets (str): What offsets count: "characters", "utf16" or "bytes".
+    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
+    RAISES (ValueError): If there are no documents.
+    """
+    check_unit(offsets)
+    return RECORDS.write(docs, path, losses, offsets=offsets)
+
+
+def _to_record(gold: Gold, offsets: str = UTF16) -> Dict[str, Any]:
+    at = count_offsets(gold.text, offsets).starts
+    return {
+        **take_meta(gold, ("id",)),
+        "text": gold.text,
+        "entities": [
+            {"id": i, "label": span.label_, "start_offset": at[span.start_char], "end_offset": at[span.end_char]}
+            for i, span in enumerate(gold.spans)
+        ],
+        "relations": [
+            {"id": i, "from_id": head, "to_id": tail, "type": label}
+            for i, (head, tail, label, _) in enumerate(gold.rows)
+        ],
+    }
+
+
+RECORDS = RecordWriter(_to_record, {SPACES})

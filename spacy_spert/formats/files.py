@@ -197,6 +197,8 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
     RAISES (ValueError): If the path is something else, such as a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(Errors.F024.format(output=path))
     if path == STDOUT or _is_open(path, 1) or _is_open(path, 2) or (path.exists() and not path.is_file()):
         with _open_stream(path, mode) as file_:
             yield file_

@@ -89,7 +89,7 @@ def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool
     RETURNS (Dict[str, Any]): "text" or "tokens", "entities", "relations" unless they are not known, and "meta" if
         `doc.user_data` has it. Scores have six decimals.
     """
-    group = doc.spans[spans_key] if spans_key in doc.spans else None
+    group = doc.spans.get(spans_key, None)
     attrs = {} if group is None else group.attrs
     in_text = not doc.has_unknown_spaces if in_text is None else in_text
     record: Dict[str, Any] = {"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}

@@ -10,15 +10,18 @@
 - `direction` "right" goes from `from_id` to `to_id`, "left" the other way; "bi" becomes a relation each way. It is
   "right" if it is not there.
 - Line breaks in the texts of spans are written as a backslash and an n, as such signs in the text are.
-- A task with several annotations: the first that is not cancelled is read, the others are counted. Predictions are not
-  read.
+- A task with several annotations: the first that is not cancelled is read, the others are counted.
+- `predictions` are a list like `annotations`, each with `model_version` and `score`; their results may have a `score`.
+  People see the newest and make an annotation of it. They are written, and read only if that is asked for.
 - The text is `data["text"]`, else the only string in `data`.
 - Other kinds of results (choices, ratings) are counted and left out.
 - JSON-MIN and tasks that hold a URL in place of the text are refused.
-- The task's id goes to `doc.user_data["meta"]["id"]`.
+- The task's id goes to `doc.user_data["meta"]["id"]`, unless its `meta`, an object which Label Studio leaves as it is,
+  has an id: that of the text before Label Studio gave it a new one.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
@@ -30,11 +33,13 @@ from .errors import Errors, Reasons
 from .files import read_json_list
 from .gold import Gold
 from .losses import Losses, shorten
-from .offsets import Mention, check_unit, find_offsets, same_text
-from .values import entries, expect, id_of, take
+from .offsets import CHARACTERS, Mention, check_unit, count_offsets, find_offsets, same_text
+from .values import entries, expect, id_of, read_score, take
+from .writing import SCORES, SPACES, RecordWriter, meta_of, score_of
 
 # What Label Studio loads texts from.
 URL = re.compile(r"\s*([a-z][a-z0-9+.-]*://|/data/)\S+\s*", re.IGNORECASE)
+MODEL_VERSION = "spacy-spert"
 
 
 def read_labelstudio(
@@ -42,6 +47,7 @@ def read_labelstudio(
     nlp: Optional[Language] = None,
     losses: Optional[Losses] = None,
     offsets: Optional[str] = None,
+    predictions: bool = False,
 ) -> Iterator[Doc]:
     """Read Label Studio's JSON export.
 
@@ -49,6 +55,7 @@ def read_labelstudio(
     nlp (Optional[Language]): Its tokenizer splits the texts. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
     offsets (Optional[str]): What offsets count: "characters", "utf16" or "bytes". By default the spans tell.
+    predictions (bool): Where a task has no annotation, read its last prediction.
     YIELDS (Doc): The documents.
     """
     check_unit(offsets)
@@ -57,14 +64,18 @@ def read_labelstudio(
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         if "data" not in record and "annotations" not in record and ("annotator" in record or "label" in record):
             raise ValueError(Errors.F058)
-        annotations = [expect(annotation, dict, where) for where, annotation in entries(record, "annotations")]
+        annotations = _objects(record, "annotations", required=not predictions)
         annotations = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+        if predictions and not annotations:
+            annotations = _objects(record, "predictions", required=False)[-1:]
         if not annotations:
             losses.note("record: no annotation")
             return
         losses.note("record: further annotation of the same task", len(annotations) - 1)
         doc = doc_from_text(nlp, _text(take(record, "data", dict)))
-        gold = Gold(doc, losses, place, meta={"id": record["id"]} if "id" in record else None)
+        meta = take(record, "meta", dict) if record.get("meta") else {}
+        meta = {**({"id": record["id"]} if "id" in record else {}), **meta}
+        gold = Gold(doc, losses, place, meta=meta or None)
         results = entries(annotations[0], "result")
         mentions = _mentions(results)
         if URL.fullmatch(gold.text) and any(_is_elsewhere(mention, gold.text) for mention in mentions):
@@ -84,6 +95,10 @@ def read_labelstudio(
         yield gold.finish()
 
     return read_json_list(path, build, losses, _held)
+
+
+def _objects(record: Dict[str, Any], key: str, required: bool) -> List[Dict[str, Any]]:
+    return [expect(value, dict, where) for where, value in entries(record, key, required)]
 
 
 def _held(record: Any) -> List[int]:
@@ -134,7 +149,7 @@ def _add_entity(gold: Gold, result: Dict[str, Any], where: str) -> None:
     text = value["text"] if isinstance(value.get("text"), str) else None
     for n, label in enumerate(labels):
         # Further labels of a span need keys of their own: relations mean the first.
-        gold.entity_chars(key if n == 0 else (key, n), start, end, label, text=text)
+        gold.entity_chars(key if n == 0 else (key, n), start, end, label, read_score(result, where), text)
 
 
 def _add_relations(gold: Gold, result: Dict[str, Any], where: str) -> None:
@@ -146,7 +161,101 @@ def _add_relations(gold: Gold, result: Dict[str, Any], where: str) -> None:
         raise ValueError(
             Errors.F002.format(where=f"'direction' of {where}", expected=expected, value=shorten(repr(direction)))
         )
+    score = read_score(result, where, 1.0)
     for label in expect(result.get("labels") or [None], list, f"'labels' of {where}"):
         for pair in pairs[direction]:
-            gold.relation(*pair, label)
+            gold.relation(*pair, label, score)
         gold.losses.note("relation: direction 'bi', kept as one each way", int(direction == "bi"))
+
+
+def write_labelstudio(
+    docs: Iterable[Doc],
+    path: Union[str, Path],
+    losses: Optional[Losses] = None,
+    *,
+    model_version: str = MODEL_VERSION,
+    annotations: bool = False,
+    from_name: str = "label",
+    to_name: str = "text",
+    offsets: str = CHARACTERS,
+) -> Counter[str]:
+    """Write tasks for Label Studio, with what is found in them as predictions.
+
+    docs (Iterable[Doc]): The documents.
+    path (Union[str, Path]): The file.
+    losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    model_version (str): What the predictions are shown under.
+    annotations (bool): Write annotations, as if people had made them, instead of predictions.
+    from_name (str): The name of the tag Labels in the labeling interface.
+    to_name (str): The name of the tag Text there. Its value is $text.
+    offsets (str): What offsets count: "characters", "utf16" or "bytes".
+    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
+    RAISES (ValueError): If there are no documents.
+    """
+    check_unit(offsets)
+    return RECORDS.write(
+        docs,
+        path,
+        losses,
+        model_version=model_version,
+        annotations=annotations,
+        from_name=from_name,
+        to_name=to_name,
+        offsets=offsets,
+    )
+
+
+def _to_record(
+    gold: Gold,
+    model_version: str = MODEL_VERSION,
+    annotations: bool = False,
+    from_name: str = "label",
+    to_name: str = "text",
+    offsets: str = CHARACTERS,
+) -> Dict[str, Any]:
+    at = count_offsets(gold.text, offsets).starts
+    results: List[Dict[str, Any]] = [
+        {
+            "id": _key(i),
+            "from_name": from_name,
+            "to_name": to_name,
+            "type": "labels",
+            "value": {
+                "start": at[span.start_char],
+                "end": at[span.end_char],
+                "text": gold.text[span.start_char : span.end_char],
+                "labels": [span.label_],
+            },
+            **score_of(score),
+        }
+        for i, (span, score) in enumerate(zip(gold.spans, gold.scores))
+    ]
+    results += [
+        {
+            "type": "relation",
+            "from_id": _key(head),
+            "to_id": _key(tail),
+            "direction": "right",
+            "labels": [label],
+            **({} if score == 1.0 else {"score": score}),
+        }
+        for head, tail, label, score in gold.rows
+    ]
+    scores = [result["score"] for result in results if "score" in result]
+    found: Dict[str, Any] = {"result": results}
+    if not annotations:
+        found = {"model_version": model_version, **score_of(sum(scores) / len(scores) if scores else None), **found}
+    meta = meta_of(gold.doc)
+    return {
+        "data": {"text": gold.text},
+        "annotations" if annotations else "predictions": [found],
+        **({} if meta is None else {"meta": meta}),
+    }
+
+
+def _key(i: int) -> str:
+    """What a region is called by relations."""
+    return f"entity-{i}"
+
+
+RECORDS = RecordWriter(_to_record, {SPACES, SCORES}, before="[", between=",\n", after="]\n")

@@ -11,11 +11,12 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequenc
 from .errors import Errors, Reasons
 from .losses import Losses
 
+CHARACTERS, UTF16, BYTES = "characters", "utf16", "bytes"
 # How wide a character is.
 WIDTHS: Dict[str, Callable[[str], int]] = {
-    "characters": lambda char: 1,
-    "utf16": lambda char: 2 if char > "\uffff" else 1,
-    "bytes": lambda char: len(char.encode("utf-8", "surrogatepass")),
+    CHARACTERS: lambda char: 1,
+    UTF16: lambda char: 2 if char > "\uffff" else 1,
+    BYTES: lambda char: len(char.encode("utf-8", "surrogatepass")),
 }
 CRLF_AS_ONE, LF_AS_TWO = "each CR LF as one", "each line break as two"
 
@@ -52,12 +53,16 @@ class Offsets(NamedTuple):
 
 
 def check_unit(unit: Optional[str]) -> None:
-    """RAISES (ValueError): If a unit of offsets is given and is none of ours."""
+    """Make sure that a unit is known.
+
+    unit (Optional[str]): The unit; None where it is to be found.
+    RAISES (ValueError): If it is not.
+    """
     if unit is not None and unit not in WIDTHS:
         raise ValueError(Errors.F051.format(value=unit, units=", ".join(WIDTHS)))
 
 
-def count_offsets(text: str, unit: str = "characters", breaks: str = "", first: int = 0) -> Offsets:
+def count_offsets(text: str, unit: str = CHARACTERS, breaks: str = "", first: int = 0) -> Offsets:
     """Count offsets in a text.
 
     text (str): The text.
@@ -68,7 +73,7 @@ def count_offsets(text: str, unit: str = "characters", breaks: str = "", first: 
     RAISES (ValueError): If the unit is another.
     """
     check_unit(unit)
-    if not breaks and (unit == "characters" or text.isascii()):
+    if not breaks and (unit == CHARACTERS or text.isascii()):
         return Offsets(unit, range(first, first + len(text) + 1))
     widths = list(map(WIDTHS[unit], text))
     for match in re.finditer("\r\n" if breaks == CRLF_AS_ONE else "(?<!\r)\n", text if breaks else ""):
@@ -81,7 +86,7 @@ def find_offsets(
     mentions: Sequence[Mention],
     unit: Optional[str],
     losses: Losses,
-    default: str = "characters",
+    default: str = CHARACTERS,
     line_breaks: bool = False,
     mark: bool = False,
 ) -> Offsets:

@@ -3,15 +3,20 @@
 import inspect
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import catalogue
 
 from .errors import Errors
 
+if TYPE_CHECKING:
+    from .writing import RecordWriter
+
 # Entry points in the groups "spacy_spert_readers" and "spacy_spert_writers".
 readers = catalogue.create("spacy_spert", "readers", entry_points=True)
 writers = catalogue.create("spacy_spert", "writers", entry_points=True)
+# The writers among them that write one record for each document (RecordWriter), in "spacy_spert_records".
+records = catalogue.create("spacy_spert", "records", entry_points=True)
 # What readers and writers take apart from their options.
 ARGUMENTS = ("path", "docs", "nlp", "losses")
 
@@ -59,3 +64,20 @@ def load(registry: catalogue.Registry, name: str, **options: Any) -> Callable[..
                 )
             )
     return partial(function, **options) if options else function
+
+
+def load_records(name: str, **options: Any) -> "RecordWriter":
+    """Look up what writes the records of a format one by one.
+
+    name (str): The name of the format.
+    options (Any): Options of the format, by name.
+    RETURNS (RecordWriter): The writer, with the options filled in.
+    RAISES (ValueError): If there is no such format, it has no records, or it does not know an option.
+    """
+    names = format_names(records)
+    if name not in names:
+        raise ValueError(Errors.F026.format(value=name, formats=", ".join(names)))
+    # Knows the options.
+    load(writers, name, **options)
+    writer: RecordWriter = records.get(name)
+    return writer._replace(to_record=partial(writer.to_record, **options)) if options else writer

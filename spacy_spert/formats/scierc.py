@@ -12,6 +12,8 @@
 - SciERC's symmetric relations are COMPARE and CONJUNCTION. Some of its relations are given twice.
 """
 
+from bisect import bisect_right
+from collections import Counter
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
@@ -25,6 +27,7 @@ from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses, shorten
 from .values import expect, ints, note_fields, take
+from .writing import NO_SPACES, SENTENCES, TOKENS, UNKNOWN, RecordWriter, take_meta
 
 FIELDS = ("doc_key", "sentences", "ner", "relations", "dataset")
 
@@ -114,3 +117,40 @@ def _parse(entry: Any, n: int, field: str) -> List[Any]:
         value = shorten(repr(entry))
         raise ValueError(Errors.F002.format(where=where, expected=f"{n} offsets and a label", value=value))
     return [*ints(entry[:n], n, where), entry[n]]
+
+
+def write_scierc(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
+    """Write DyGIE's JSON lines. An entity stands with the sentence it begins in, a relation with that of its head.
+
+    docs (Iterable[Doc]): The documents.
+    path (Union[str, Path]): The file.
+    losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
+    RAISES (ValueError): If there are no documents.
+    """
+    return RECORDS.write(docs, path, losses)
+
+
+def _to_record(gold: Gold) -> Dict[str, Any]:
+    words = [token.text for token in gold.doc]
+    # Without sentence marks a document is one sentence.
+    starts = [token.i for token in gold.doc if token.i == 0 or token.is_sent_start]
+    meta = take_meta(gold, ("doc_key", "id"))
+    record: Dict[str, Any] = {
+        **({"doc_key": meta.get("doc_key", meta.get("id"))} if meta else {}),
+        "sentences": [words[start:end] for start, end in zip(starts, [*starts[1:], len(words)])],
+        "ner": [[] for _ in starts],
+        "relations": [[] for _ in starts],
+    }
+    for span in gold.spans:
+        record["ner"][bisect_right(starts, span.start) - 1].append([span.start, span.end - 1, span.label_])
+    for i, j, label, _ in gold.rows:
+        head, tail = gold.spans[i], gold.spans[j]
+        entry = [head.start, head.end - 1, tail.start, tail.end - 1, label]
+        record["relations"][bisect_right(starts, head.start) - 1].append(entry)
+    if not gold.relations_known:
+        del record["relations"]
+    return record
+
+
+RECORDS = RecordWriter(_to_record, {TOKENS, NO_SPACES, SENTENCES, UNKNOWN})

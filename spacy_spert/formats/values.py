@@ -80,6 +80,18 @@ def count_entries(record: Any, *keys: str) -> List[int]:
     return [len(value) if isinstance(value, list) else 0 for value in lists]
 
 
+def read_score(record: Dict[str, Any], where: str, default: Any = None) -> Any:
+    """Read the optional score of an entity or a relation.
+
+    record (Dict[str, Any]): The entry.
+    where (str): How to call it in a message.
+    default (Any): What to return where there is none.
+    RETURNS (Any): The value of "score".
+    RAISES (ValueError): If it is no number.
+    """
+    return take(record, "score", (int, float), where) if record.get("score") is not None else default
+
+
 def ints(value: Any, n: int, where: str) -> List[int]:
     """Check a list of whole numbers.
 

@@ -7,7 +7,20 @@ and what stands between records. Whatever a document holds beyond that is counte
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, TypeVar, Union
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
@@ -21,7 +34,14 @@ from .values import expect
 
 # What a format may have room for, beside the text with its entities and relations: the tokens; which of them a blank
 # follows (or that this is not known); where sentences begin; scores; that relations are not known.
-TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN = "tokens", "spaces", "no spaces", "sentences", "scores", "unknown"
+TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN = (
+    "tokens",
+    "spaces",
+    "no spaces",
+    "sentences",
+    "scores",
+    "unknown",
+)
 # Annotation of a Doc that no format has room for. Entities are not among it.
 OTHER_ATTRS = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
 
@@ -114,7 +134,7 @@ def gold_of(doc: Doc, losses: Losses, place: str, spans_key: str = DEFAULT_SPANS
     RETURNS (Gold): The entities and relations.
     """
     gold = Gold(doc, losses, place)
-    group = doc.spans[spans_key] if spans_key in doc.spans else None
+    group = doc.spans.get(spans_key, None)
     attrs = {} if group is None else group.attrs
     scores, rows = attrs.get(SCORES_ATTR), attrs.get(RELATIONS_ATTR)
     for i, span in enumerate(doc.ents if group is None else group):
@@ -163,7 +183,7 @@ def _note_others(gold: Gold, keeps: Collection[str]) -> None:
     kinds.append(("cats", bool(doc.cats)))
     kinds.append(("other user data", any(key != "meta" for key in doc.user_data)))
     kinds.append(("own choice of doc.ents", _places(filter_spans(gold.spans)) != _places(doc.ents)))
-    group = doc.spans[DEFAULT_SPANS_KEY] if DEFAULT_SPANS_KEY in doc.spans else doc.ents
+    group = doc.spans.get(DEFAULT_SPANS_KEY, doc.ents)
     kinds.append(("ids of entities", any(span.kb_id or span.id for span in group)))
     if len(doc):
         unknown = doc.has_unknown_spaces

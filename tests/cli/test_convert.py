@@ -138,7 +138,7 @@ def test_input_is_never_overwritten(tmp_path, source):
         ("out.spacy", [], "Give either a format to read (--from) or a format to write (--to)"),
         ("out.spacy", ["--from", "jsonl", "--to", "jsonl"], "Give either a format to read"),
         ("out.spacy", ["--from", "conll"], "Unknown format 'conll'. Choose one of: ade, brat, conll04, doccano, jsonl"),
-        ("out.jsonl", ["--to", "conll04"], "Unknown format 'conll04'. Choose one of: jsonl, "),
+        ("out.jsonl", ["--to", "conll04"], "Unknown format 'conll04'. Choose one of: brat, doccano, jsonl, "),
         ("out.bin", ["--from", "jsonl"], "must end in '.spacy'"),
         (".", ["--from", "jsonl"], "is a folder"),
         ("out.spacy", ["--from", "jsonl", "--per-sentence"], "The format 'jsonl' has no option 'per-sentence'."),

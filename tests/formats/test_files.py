@@ -63,5 +63,5 @@ def test_stdout_in_a_file_stays_that_file(tmp_path):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is neither a file nor a pipe or a device"), open_whole(tmp_path):
+    with pytest.raises(ValueError, match="is a folder. Give the name of a file."), open_whole(tmp_path):
         pass
