@@ -124,7 +124,7 @@ class Extractor:
             # Entities to relate. For the other tasks they are predicted, whatever the record says.
             gold = Gold(doc, Losses(strict=True), "the record", exact=True)
             add_annotations(gold, {"entities": record["entities"]}, "label", "text" in record)
-            gold.finish(meta)
+            gold.finish()
             if cfg["entities_key"] is not None:
                 doc.spans[cfg["entities_key"]] = gold.spans
         return doc
