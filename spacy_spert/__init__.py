@@ -11,12 +11,14 @@ from .relations import Relation, get_relations, install_extension, join_docs, se
 if TYPE_CHECKING:
     from .evaluation.drawing import displacy_relations
     from .extraction.export import Triple, to_networkx, to_triples
+    from .extraction.extractor import Extractor
     from .formats.jsonl import to_json
 
 install_extension()
 
 __version__ = "0.1.0"
 __all__ = [
+    "Extractor",
     "Relation",
     "Triple",
     "displacy_relations",
@@ -31,6 +33,7 @@ __all__ = [
 
 # Imported when used: spaCy imports this package whenever a pipeline is made.
 _LAZY = {
+    "Extractor": "extraction.extractor",
     "displacy_relations": "evaluation.drawing",
     "Triple": "extraction.export",
     "to_json": "formats.jsonl",

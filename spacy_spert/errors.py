@@ -163,6 +163,16 @@ class Errors:
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
+    S080 = (
+        "The tokens were merged or split after component '{name}' (by {pipes}), so that its entities lie on other "
+        "words now. Place '{name}' after the components that change tokens."
+    )
+    S081 = "{output} is being written by another run. Wait for its end, or choose another output."
+    S082 = (
+        "Can't go on with {output}: the model {model} has changed since the interrupted run, and the output would be "
+        "that of two models. Use the model of that run, or begin anew with --force."
+    )
+    S083 = "{name} is closed. Open it, or give the name of a file instead of '-'."
 
 
 class Warnings:

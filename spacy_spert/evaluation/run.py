@@ -15,8 +15,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..alignment import gold_entities as gold_spans
 from ..alignment import map_span, token_map
+from ..components import find_component
 from ..errors import Errors
-from ..pipeline import Spert
+from ..formats.docs import mark_sentences
 from ..relations import RELATIONS_ATTR, Relation, get_relations
 from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
 from .analysis import Analysed, count_errors, find_errors
@@ -47,6 +48,8 @@ class Evaluation:
     margin (float): How far below the threshold a score is "just under" it.
     unannotated (int): How many further documents were left out, as their entities are not annotated.
     unmapped (int): How many gold entities could not be given, as they are not on predicted tokens.
+    given_sentences (Optional[int]): How many of the documents have sentence marks that were used; None if the
+        pipeline's own counted.
     """
 
     component: str
@@ -59,6 +62,7 @@ class Evaluation:
     margin: float = DEFAULT_MARGIN
     unannotated: int = 0
     unmapped: int = 0
+    given_sentences: Optional[int] = None
 
     @property
     def spans_key(self) -> str:
@@ -100,6 +104,10 @@ class Evaluation:
                 f"{self.unmapped} gold entities could not be given, as they do not begin and end with predicted "
                 "tokens. Their relations count as missed."
             )
+        if self.given_sentences is not None:
+            notes.append(
+                f"{self.given_sentences} of {len(self.documents)} documents have sentence marks, which were used."
+            )
         if self.cfg["symmetric_labels"]:
             ways = {"once": "once, whatever their order", "directed": "as directed ones", "twice": "in both orders"}
             labels = ", ".join(self.cfg["symmetric_labels"])
@@ -130,6 +138,7 @@ class Evaluation:
                 "symmetric_labels": list(self.cfg["symmetric_labels"]),
                 "symmetric": self.symmetric,
                 "gold_entities": self.gold_entities,
+                "given_sentences": self.given_sentences is not None,
             },
         }
 
@@ -142,6 +151,7 @@ def evaluate_pipeline(
     symmetric: str = "once",
     gold_entities: bool = False,
     margin: float = DEFAULT_MARGIN,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> Evaluation:
@@ -154,6 +164,7 @@ def evaluate_pipeline(
     gold_entities (bool): Give the component the gold entities and let it predict relations only. All gold relations
         count, also those of entities that can't be given.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Evaluation): The scores, and the documents with their errors.
@@ -177,6 +188,7 @@ def evaluate_pipeline(
     if gold_entities:
         given = {"task": "relations", "entities_key": GIVEN_KEY}
         unmapped = sum(_give_entities(example, key) for example in chosen.values())
+    marked = sum(map(_give_sentences, chosen.values())) if given_sentences else None
     nearly = []
     with changed(cfg, **given):
         predicted = [example.predicted for example in chosen.values()]
@@ -196,6 +208,7 @@ def evaluate_pipeline(
         margin=margin,
         unannotated=len(numbered) - len(chosen),
         unmapped=unmapped,
+        given_sentences=marked,
     )
 
 
@@ -231,25 +244,6 @@ def compare(
     if gold_entities:
         scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
     return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, **facts)
-
-
-def find_component(nlp: Language, name: Optional[str] = None) -> Tuple[str, Spert]:
-    """Find the pipeline's 'spert' component.
-
-    nlp (Language): The pipeline.
-    name (Optional[str]): Its name, if it is known.
-    RETURNS (Tuple[str, Spert]): Its name, and the component.
-    RAISES (ValueError): If there is none, none of this name, or several and no name is given.
-    """
-    found = {each: pipe for each, pipe in nlp.pipeline if isinstance(pipe, Spert)}
-    if not found:
-        raise ValueError(Errors.S040.format(names=nlp.pipe_names))
-    if name is None and len(found) > 1:
-        raise ValueError(Errors.S042.format(names=list(found)))
-    name = next(iter(found)) if name is None else name
-    if name not in found:
-        raise ValueError(Errors.S043.format(name=name, names=list(found)))
-    return name, found[name]
 
 
 @contextmanager
@@ -306,6 +300,15 @@ def _give_entities(example: Example, key: str) -> int:
     mapped = sorted({place for place in places if place[0] >= 0})
     example.predicted.spans[GIVEN_KEY] = [Span(example.predicted, *place) for place in mapped]
     return sum(place[0] < 0 for place in places)
+
+
+def _give_sentences(example: Example) -> bool:
+    """Mark the sentences of the annotation on the predicted document, if there are any."""
+    if not example.reference.has_annotation("SENT_START"):
+        return False
+    starts = example.get_aligned_sent_starts()
+    mark_sentences(example.predicted, {i for i, is_start in enumerate(starts) if is_start})
+    return True
 
 
 def _rows(types: Dict[str, PRFScore]) -> List[Tuple]:
