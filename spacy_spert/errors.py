@@ -174,6 +174,9 @@ class Errors:
     )
     S083 = "{name} is closed. Open it, or give the name of a file instead of '-'."
 
+    S110 = "The number of texts to select must be above 0, got {n}."
+    S111 = "There is nothing to select: {pool} has no text that can be used."
+
 
 class Warnings:
     W001 = (
