@@ -93,8 +93,12 @@ def select(
                 push = heapq.heappush if len(best) < CANDIDATES * n else heapq.heappushpop
                 push(best, Candidate(uncertainty, -number, vector, record, made))
     best.sort(reverse=True)
+    if not best:
+        return []
     weights = numpy.asarray([candidate.uncertainty for candidate in best])
-    chosen = spread(weights + FLOOR * weights.mean(), _stack([each.vector for each in best]), n) if best else []
+    # Where nothing at all was found the distances alone decide.
+    weights += FLOOR * (weights.mean() or 1.0)
+    chosen = spread(weights, _stack([each.vector for each in best]), n)
     return [(best[i].record, best[i].found) for i in chosen]
 
 

@@ -102,6 +102,12 @@ def test_only_so_many_are_kept_and_equal_ones_by_their_number(trained, monkeypat
     assert sorted(order) == [1, 3]
 
 
+def test_without_any_uncertainty_the_distances_decide(trained, monkeypatch):
+    monkeypatch.setattr(selection, "entropy", lambda scores: 0.0)
+    order, _, _ = choose(trained, [TEXTS[0][0]] * 3 + [TEXTS[3][0]], 2)
+    assert order == [0, 3]
+
+
 def test_broken_records_are_refused_alone(trained):
     pool = [
         ("a", {"text": 3}),
