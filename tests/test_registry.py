@@ -11,6 +11,7 @@ from spacy.language import Language
 
 import spacy_spert
 from spacy_spert.formats import format_names, readers, writers
+from spacy_spert.formats.registry import records
 
 # Group of entry points: the registry that spaCy resolves its names with.
 REGISTRIES = {
@@ -21,7 +22,7 @@ REGISTRIES = {
     "spacy_cli": "cli",
 }
 # Those of the package's own registries.
-FORMATS = {"spacy_spert_readers": readers, "spacy_spert_writers": writers}
+FORMATS = {"spacy_spert_readers": readers, "spacy_spert_writers": writers, "spacy_spert_records": records}
 DECLARED = distribution("spacy-spert").entry_points
 ENTRY_POINTS = [(entry.group, entry.name) for entry in DECLARED if entry.group in REGISTRIES]
 

@@ -1,8 +1,10 @@
 """`spacy spert convert`: corpora of other tools to spaCy's binary format and back."""
 
+import sys
 from collections import Counter
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterable, Iterator, List, Optional
+from typing import Annotated, Any, ContextManager, Dict, Iterable, Iterator, List, Optional
 
 import srsly
 import typer
@@ -12,7 +14,7 @@ from wasabi import msg
 
 from ..formats import Losses, format_names, load, readers, writers
 from ..formats.errors import Errors, Reasons
-from ..formats.files import open_whole
+from ..formats.files import STDOUT, is_stdout, open_whole
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR
 from . import app
 
@@ -23,7 +25,7 @@ MAX_PLACES = 5
 @app.command("convert")
 def convert_cli(
     input_path: Annotated[Path, typer.Argument(help="Input file, or folder of brat files", exists=True)],
-    output_path: Annotated[Path, typer.Argument(help="Output file. Folders on the way to it are made")],
+    output_path: Annotated[Path, typer.Argument(help="Output file; - is stdout. Folders on the way to it are made")],
     from_format: Annotated[
         Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(format_names(readers))}")
     ] = None,
@@ -36,6 +38,15 @@ def convert_cli(
     ] = False,
     types: Annotated[
         Optional[Path], typer.Option("--types", help="types.json to check labels with (spert-json)", exists=True)
+    ] = None,
+    offsets: Annotated[
+        Optional[str], typer.Option("--offsets", help="What offsets count: characters, utf16 or bytes")
+    ] = None,
+    head_roles: Annotated[
+        Optional[str], typer.Option("--head-roles", help="Roles that are the head of a relation, with commas (brat)")
+    ] = None,
+    tail_roles: Annotated[
+        Optional[str], typer.Option("--tail-roles", help="Roles that are its tail, with commas (brat)")
     ] = None,
     option: Annotated[
         Optional[List[str]],
@@ -50,7 +61,13 @@ def convert_cli(
     broken records are named by file and line and passed over.
     """
     losses = Losses(strict=strict)
-    named = {"per_sentence": per_sentence, "types": types}
+    named = {
+        "per_sentence": per_sentence,
+        "types": types,
+        "offsets": offsets,
+        "head_roles": head_roles,
+        "tail_roles": tail_roles,
+    }
     try:
         options = {name: value for name, value in named.items() if value}
         kept = convert(
@@ -64,14 +81,16 @@ def convert_cli(
             **{**options, **parse_options(option or [])},
         )
     except (ValueError, OSError, ImportError) as err:
+        with _messages(output_path):
+            _print_losses(losses, verbose)
+            msg.fail("Nothing was written", str(err), exits=1)
+    with _messages(output_path):
         _print_losses(losses, verbose)
-        msg.fail("Nothing was written", str(err), exits=1)
-    _print_losses(losses, verbose)
-    msg.good(f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
-    if types is not None:
-        from ..formats.spert_json import read_types
+        msg.good(f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
+        if types is not None:
+            from ..formats.spert_json import read_types
 
-        msg.info(f"Symmetric labels, for the component's settings: {read_types(types).symmetric}")
+            msg.info(f"Symmetric labels, for the component's settings: {read_types(types).symmetric}")
 
 
 def convert(
@@ -88,7 +107,7 @@ def convert(
     """Convert a corpus to spaCy's binary format or from it. The output appears only when it is complete.
 
     input_path (Path): The file to read, or a folder of brat files.
-    output_path (Path): The file to write.
+    output_path (Path): The file to write; "-" for stdout.
     from_format (Optional[str]): The format to read; .spacy is written.
     to_format (Optional[str]): The format to write; .spacy is read. Exactly one of the two.
     lang (str): The language, for the tokenizer.
@@ -136,23 +155,24 @@ def parse_options(values: Iterable[str]) -> Dict[str, Any]:
 
 
 def _check_paths(source: Path, output: Path, to_spacy: bool, options: Dict[str, Any]) -> None:
+    if output == STDOUT:
+        return
     inputs = [source, *(value for value in options.values() if isinstance(value, Path))]
     if output.exists() and any(output.samefile(path) for path in inputs):
         raise ValueError(Errors.F023.format(output=output))
     if to_spacy and output.is_dir():
         raise ValueError(Errors.F024.format(output=output))
-    if to_spacy and output.suffix != ".spacy":
+    if to_spacy and output.suffix != ".spacy" and (output.is_file() or not output.exists()):
         raise ValueError(Errors.F027.format(output=output))
 
 
 def _read_spacy(path: Path, nlp: Language, losses: Losses) -> Iterator[Doc]:
-    from spacy.tokens import DocBin
+    from ..formats.doc_rel import note_unread
+    from ..formats.docs import read_docs
 
-    try:
-        doc_bin = DocBin().from_disk(path)
-    except Exception as err:  # whatever its parser meets in a file of another kind
-        raise ValueError(Errors.F029.format(path=path, error=err)) from err
-    yield from doc_bin.get_docs(nlp.vocab)
+    for doc in read_docs(path, nlp):
+        note_unread(doc, losses)
+        yield doc
 
 
 def _write_spacy(docs: Iterable[Doc], path: Path, losses: Losses) -> Counter[str]:
@@ -163,7 +183,7 @@ def _write_spacy(docs: Iterable[Doc], path: Path, losses: Losses) -> Counter[str
     for doc in docs:
         doc_bin.add(doc)
         group = doc.spans[DEFAULT_SPANS_KEY]
-        kept.update(documents=1, entities=len(group), relations=len(group.attrs[RELATIONS_ATTR]))
+        kept.update(documents=1, entities=len(group), relations=len(group.attrs.get(RELATIONS_ATTR) or ()))
     if not kept:
         raise ValueError(Errors.F022)
     with open_whole(path, "wb") as file_:
@@ -171,9 +191,14 @@ def _write_spacy(docs: Iterable[Doc], path: Path, losses: Losses) -> Counter[str
     return kept
 
 
+def _messages(output: Path) -> ContextManager[Any]:
+    """Messages go to stderr if the documents went to stdout."""
+    return redirect_stdout(sys.stderr) if is_stdout(output) else nullcontext()
+
+
 def _print_losses(losses: Losses, verbose: bool) -> None:
     if losses.counts:
-        msg.warn("Not kept as it is in the input:")
+        msg.warn("Lost, changed or assumed:")
         msg.table([(n, reason) for reason, n in losses.counts.most_common()], aligns=("r", "l"))
     for reason, places in losses.places.items():
         shown = places if verbose or reason == Reasons.BROKEN else places[:MAX_PLACES]

@@ -34,7 +34,7 @@ from .errors import Errors, Reasons
 from .files import build_docs, read_whole
 from .gold import Gold, entity_name
 from .losses import Losses, shorten
-from .offsets import Mention, find_offsets
+from .offsets import Mention, check_unit, find_offsets
 
 ENTITY = re.compile(r"(T\S+)\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)(?:\t(.*))?$")
 RELATION = re.compile(r"R\S*\t(\S+)\s+([^\s:]+):(\S+)\s+([^\s:]+):(\S+)\s*$")
@@ -80,9 +80,11 @@ def read_brat(
     YIELDS (Doc): The documents, in the order of their names.
     """
     path = Path(path)
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
     heads, tails = _names(head_roles), _names(tail_roles)
-    heads, tails = heads | ({HEAD} - tails), tails | ({TAIL} - heads)
+    if not {HEAD, TAIL} & (heads | tails):
+        heads, tails = heads | {HEAD}, tails | {TAIL}
 
     def build(ann: Path, place: str) -> Iterable[Doc]:
         txt = ann.with_suffix(".txt")

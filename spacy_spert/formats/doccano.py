@@ -46,6 +46,7 @@ def read_doccano(
     offsets (str): What offsets count: "characters", "utf16" or "bytes".
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:

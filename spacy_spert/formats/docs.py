@@ -1,14 +1,15 @@
 """Making Docs of texts and tokens."""
 
 import re
-from typing import Any, Container, List, Optional, Tuple
+from pathlib import Path
+from typing import Any, Container, Iterator, List, Optional, Tuple
 
 import numpy
 import spacy
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer  # type: ignore[import-not-found]
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 
 from .errors import Errors
 from .losses import Losses, shorten
@@ -17,6 +18,21 @@ from .values import expect, ints
 
 # Most characters without a blank that the tokenizer gets at a time: for signs it needs time squared in them.
 MAX_WORD = 1000
+
+
+def read_docs(path: Path, nlp: Language) -> Iterator[Doc]:
+    """Read a file in spaCy's binary format.
+
+    path (Path): The file.
+    nlp (Language): The vocabulary.
+    YIELDS (Doc): The documents.
+    RAISES (ValueError): If it is a file of another kind.
+    """
+    try:
+        doc_bin = DocBin().from_disk(path)
+    except Exception as err:  # whatever its parser meets in a file of another kind
+        raise ValueError(Errors.F029.format(path=path, error=err)) from err
+    yield from doc_bin.get_docs(nlp.vocab)
 
 
 def defaults(nlp: Optional[Language], losses: Optional[Losses]) -> Tuple[Language, Losses]:

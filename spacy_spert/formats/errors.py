@@ -59,7 +59,7 @@ class Errors:
         "DRUG-AE.rel, which is read here."
     )
     F056 = "None of its lines is one of brat's. Is it an annotation file of brat?"
-    F057 = "'{key}' holds no relations of this format but {value}. Does another format fit ('--from {other}')?"
+    F057 = "doc._.{key} holds no relations of this format but {value}. Does another format fit ('--from {other}')?"
     F058 = "This is Label Studio's export JSON-MIN, which has no relations. Export as JSON."
     F059 = (
         "The text is a URL: Label Studio loaded it from there, and the export does not hold it. Put the texts "
@@ -91,5 +91,6 @@ class Reasons:
     OTHER_LABEL = "{kind}: label is not in the types file"
     NOT_ANNOTATED = "record: no '{key}', taken as not annotated"
     OFFSETS = "document: offsets taken as {name}"
+    UNREAD = "document: relations in doc._.rel not read, see '--from rel-component' and '--from spacy-llm'"
     OTHER = "further reasons, too many to count apart"
     FIELD = "{kind}: field '{key}' not kept"

@@ -26,7 +26,7 @@ from .errors import Errors, Reasons
 from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses
-from .offsets import count_offsets
+from .offsets import check_unit, count_offsets
 from .values import count_entries, entries, expect, note_fields, take
 from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
@@ -50,6 +50,7 @@ def read_jsonl(
     offsets (str): What offsets in a text count: "characters", "utf16" or "bytes".
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:

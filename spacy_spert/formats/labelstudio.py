@@ -58,6 +58,7 @@ def read_labelstudio(
     predictions (bool): Where a task has no annotation, read its last prediction.
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:

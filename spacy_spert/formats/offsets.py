@@ -52,13 +52,13 @@ class Offsets(NamedTuple):
         return self.starts[index]
 
 
-def check_unit(unit: str) -> None:
+def check_unit(unit: Optional[str]) -> None:
     """Make sure that a unit is known.
 
-    unit (str): The unit.
+    unit (Optional[str]): The unit; None where it is to be found.
     RAISES (ValueError): If it is not.
     """
-    if unit not in WIDTHS:
+    if unit is not None and unit not in WIDTHS:
         raise ValueError(Errors.F051.format(value=unit, units=", ".join(WIDTHS)))
 
 

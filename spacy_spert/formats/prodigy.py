@@ -28,7 +28,7 @@ from .files import read_json_lines
 from .gold import Gold, relation_name
 from .jsonl import relations_given
 from .losses import Losses, shorten
-from .offsets import Mention, find_offsets
+from .offsets import Mention, check_unit, find_offsets
 from .values import count_entries, entries, expect, read_score, take
 from .writing import SCORES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
@@ -47,6 +47,7 @@ def read_prodigy(
     offsets (Optional[str]): What offsets of tokens count: "characters", "utf16" or "bytes". By default the tokens tell.
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:

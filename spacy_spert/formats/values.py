@@ -34,6 +34,7 @@ def expect(value: Any, kind: Any, where: str) -> Any:
         int: "a whole number",
         float: "a number",
         bool: "a boolean",
+        tuple: "a tuple",
     }
     expected = " or ".join(names[k] for k in kinds)
     raise ValueError(Errors.F002.format(where=where, expected=expected, value=shorten(repr(value))))

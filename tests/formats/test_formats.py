@@ -199,6 +199,24 @@ def test_ade_losses(tmp_path):
     assert losses.places[Reasons.BROKEN] == [f"{path}:3: Line 3: expected 8 columns, got 3: ['1', 'Rash', '3']"]
 
 
+def test_ade_refuses_the_file_of_doses(tmp_path):
+    """It has the same columns, but other relations."""
+    doses = ["20 mg", "5 ml/day", "1.5-2 g", "10%", "high dose"]
+    content = "".join(f"{i}|Gold {dose} helps.|Gold|0|4|{dose}|5|{5 + len(dose)}\n" for i, dose in enumerate(doses))
+    path = write(tmp_path / "DRUG-DOSE.rel", content)
+    docs, losses = read_counting(read_ade, path)
+    assert docs == []
+    assert losses.places[Reasons.BROKEN] == [
+        f"{path}: Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than "
+        "those of DRUG-AE.rel, which is read here."
+    ]
+    drugs = "".join(
+        f"{i}|Rash by {drug}.|Rash|0|4|{drug}|8|{8 + len(drug)}\n" for i, drug in enumerate(["5-FU", "B12"])
+    )
+    docs, losses = read_counting(read_ade, write(path, drugs))
+    assert [len(triples(doc)) for doc in docs] == [1, 1]
+
+
 # CoNLL04
 
 
@@ -509,6 +527,50 @@ def test_labelstudio_annotations_and_text(tmp_path):
     }
 
 
+def test_labelstudio_backslashes_and_line_breaks(tmp_path):
+    """Both are a backslash and an n in the text of a span."""
+    data = {"text": "C:\\new is\nbig"}
+    results = [label("a", 0, 6, "X", text="C:\\new"), label("b", 7, 13, "X", text="is\\nbig")]
+    results += [label("c", 0, 13, "Y", text="C:\\new is\\nbig")]
+    (doc,), losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (task(*results, data=data),)))
+    assert [span.text for span in doc.spans["spert"]] == ["C:\\new", "is\nbig", "C:\\new is\nbig"]
+    assert losses.counts == {}
+
+
+@pytest.mark.parametrize("unit,start", [("characters", 2), ("utf16", 3), ("bytes", 5)])
+def test_labelstudio_units_are_found_by_the_texts(tmp_path, unit, start):
+    results = [label("a", start, start + 4, "LOC", text="Bonn")]
+    path = write(tmp_path / "a.json", (task(*results, data={"text": "🚢 Bonn"}),))
+    (doc,), losses = read_counting(read_labelstudio, path)
+    assert [span.text for span in doc.spans["spert"]] == ["Bonn"]
+    assert losses.counts == ({} if unit == "characters" else {f"document: offsets taken as {unit}": 1})
+
+
+def test_labelstudio_odd_entries(tmp_path):
+    results = [*ANN_BONN, 3, {"id": "c", "type": "labels"}, {"id": "d", "type": "labels", "value": {"labels": "X"}}]
+    results += [ls_relation("a", "b", "R", direction="right"), ls_relation("c", "a", "R"), ls_relation("a", 3, "R")]
+    (doc,), losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (task(*results),)))
+    assert triples(doc) == [("Ann", "R", "Bonn")]
+    assert losses.counts == {"entity: can't be read": 3, "relation: can't be read": 1, Reasons.ENTITY_LOST: 1}
+
+
+def test_labelstudio_json_min_and_urls_are_named(tmp_path):
+    minimal = {"id": 1, "text": TEXT, "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]}
+    records = [
+        {**minimal, "annotator": 1, "annotation_id": 2},
+        task(*ANN_BONN, data={"text": "https://example.org/a.txt"}),
+        task(*ANN_BONN, data={"doc": "/data/upload/1/a.txt"}),
+        # A text that is a URL.
+        task(label("a", 0, 13, "SITE", text="http://bonn.de"[:13]), data={"text": "http://bonn.d"}),
+    ]
+    path = write(tmp_path / "a.json", tuple(records))
+    docs, losses = read_counting(read_labelstudio, path)
+    assert [len(spans(doc)) for doc in docs] == [1]
+    names = [message.split(": ")[1][:40] for message in losses.places[Reasons.BROKEN]]
+    assert names == ["This is Label Studio's export JSON-MIN, ", "The text is a URL", "The text is a URL"]
+    assert losses.counts["entity: in a broken record"] == 4
+
+
 # Doccano
 
 DOCCANO = {
@@ -532,6 +594,66 @@ def test_doccano(tmp_path):
     assert docs[0].user_data["meta"] == {"id": 9}
     assert losses.counts == {Reasons.NO_ENTITY: 1, Reasons.BROKEN: 1, "record: field 'author' not kept": 1}
     assert losses.places[Reasons.BROKEN] == [f"{path}:3: 'entities' is missing from the record"]
+
+
+def doccano(text, *ends, relations=((0, 1),), **more):
+    entities = [{"id": i, "label": "X", "start_offset": a, "end_offset": b} for i, (a, b) in enumerate(ends)]
+    pairs = [{"id": i, "from_id": head, "to_id": tail, "type": "r"} for i, (head, tail) in enumerate(relations)]
+    return {"text": text, "entities": entities, "relations": pairs, **more}
+
+
+@pytest.mark.parametrize(
+    "options,ends,said",
+    [
+        ({}, [(5, 6), (7, 8)], "utf16"),
+        ({"offsets": "utf16"}, [(5, 6), (7, 8)], "utf16"),
+        ({"offsets": "characters"}, [(3, 4), (5, 6)], "characters"),
+        ({"offsets": "bytes"}, [(9, 10), (11, 12)], "bytes"),
+    ],
+)
+def test_doccano_units(tmp_path, options, ends, said):
+    """What was taken is said where it matters."""
+    path = write(tmp_path / "a.jsonl", [doccano("🚢🚢 k l m n", *ends), DOCCANO])
+    (doc, _), losses = read_counting(read_doccano, path, **options)
+    assert triples(doc) == [("k", "r", "l")]
+    assert losses.counts == {f"document: offsets taken as {said}": 1}
+    early = doccano("k l 🚢", (0, 1), (2, 3))
+    (doc,), losses = read_counting(read_doccano, write(path, [early]), **options)
+    assert triples(doc) == [("k", "r", "l")] and losses.counts == {}
+
+
+def test_doccano_older_exports(tmp_path):
+    label = {key: DOCCANO[key] for key in ("entities", "relations")}
+    records = [
+        {"id": 9, "data": TEXT, "label": label},
+        {"id": 9, "text": TEXT, "label": [[0, 3, "PER"], [13, 17, "LOC"]], "comments": []},
+        {"id": 9, "text": TEXT, "labels": [[0, 3, "PER"], [13, 17, "LOC"]]},
+    ]
+    docs, losses = read_counting(read_doccano, write(tmp_path / "a.jsonl", records))
+    assert [spans(doc) for doc in docs] == [[(0, 1, "PER"), (3, 4, "LOC")]] * 3
+    assert [triples(doc) for doc in docs] == [[("Ann", "LIVES_IN", "Bonn")], [], []]
+    assert [doc.spans["spert"].attrs.get("relations") for doc in docs[1:]] == [None, None]
+    assert losses.counts == {"record: no 'relations', taken as not annotated": 2}
+
+
+def test_doccano_odd_entries(tmp_path):
+    odd = doccano(TEXT, (0, 3), (13, 17), relations=((0, 1), (None, 0)))
+    odd["entities"] += [{"id": 7, "label": "X", "start_offset": "1", "end_offset": 2}, None]
+    odd["relations"].append({"id": 9, "from_id": 7, "to_id": 0, "type": "r"})
+    older = {"text": TEXT, "label": [[0, 3, "PER"], ["x"], [13, 17, "LOC"]]}
+    path = write(tmp_path / "a.jsonl", [odd, older, {**doccano(TEXT, (0, 3), (13, 17)), "text": None}])
+    docs, losses = read_counting(read_doccano, path)
+    assert [len(spans(doc)) for doc in docs] == [2, 2]
+    assert triples(docs[0]) == [("Ann", "r", "Bonn")]
+    assert losses.counts == {
+        "entity: can't be read": 3,
+        "relation: can't be read": 1,
+        Reasons.ENTITY_LOST: 1,
+        "record: no 'relations', taken as not annotated": 1,
+        Reasons.BROKEN: 1,
+        "entity: in a broken record": 2,
+        "relation: in a broken record": 1,
+    }
 
 
 @pytest.mark.parametrize("name", format_names(readers))

@@ -2,7 +2,6 @@ import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from spacy_spert.candidates import (
     Samples,
     all_spans,

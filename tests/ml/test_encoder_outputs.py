@@ -5,11 +5,6 @@ import pytest
 import spacy
 import torch
 from spacy.tokens import Doc
-from spacy_transformers.data_classes import TransformerData, WordpieceBatch
-from thinc.api import NumpyOps, Ragged
-from transformers.file_utils import ModelOutput
-from util import DOC_SPANS, SENT_SPANS, add_transformer, initialize, make_nlp, strided
-
 from spacy_spert.candidates import Samples
 from spacy_spert.ml.head import SpertHead
 from spacy_spert.ml.wordpieces import (
@@ -22,6 +17,10 @@ from spacy_spert.ml.wordpieces import (
     seen_tokens,
     token_pieces,
 )
+from spacy_transformers.data_classes import TransformerData, WordpieceBatch
+from thinc.api import NumpyOps, Ragged
+from transformers.file_utils import ModelOutput
+from util import DOC_SPANS, SENT_SPANS, add_transformer, initialize, make_nlp, strided
 
 OPS = NumpyOps()
 LETTERS = list("abcdefg")
