@@ -204,6 +204,9 @@ class Errors(metaclass=ErrorsWithCodes):
     S157 = "The request did not arrive within {timeout:g} seconds."
     S158 = "One text is drawn at a time, and no tokens."
 
+    S110 = "The number of texts to select must be above 0, got {n}."
+    S111 = "There is nothing to select: {pool} has no text that can be used."
+
 
 class Warnings(metaclass=ErrorsWithCodes):
     W001 = (
