@@ -57,7 +57,8 @@ class BilinearRelationHead(RelationHead):
     def side_terms(self, side, spans):
         factor = self.factors[side](spans.vectors)
         empty = torch.zeros_like(factor)
-        return torch.cat([super().side_terms(side, spans), *((factor, empty) if side == "head" else (empty, factor))], 1)
+        factors = (factor, empty) if side == "head" else (empty, factor)
+        return torch.cat([super().side_terms(side, spans), *factors], dim=1)
 
     def context_terms(self, contexts, distances):
         return nn.functional.pad(super().context_terms(contexts, distances), (0, 2 * self.rank))
