@@ -1,6 +1,5 @@
 """Gold entities and relations of the reference, in tokens of the predicted document, and what gets lost on the way."""
 
-from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Counter as CounterT
@@ -55,19 +54,6 @@ class Gold:
     unknown: Bools = field(default_factory=lambda: numpy.zeros(0, dtype=bool), compare=False)
     entity_counts: CountsT = field(default_factory=Counter)
     relation_counts: CountsT = field(default_factory=Counter)
-
-    def within(self, start: int, end: int) -> Tuple[List[EntityT], List[Tuple[int, int, str]]]:
-        """The annotation of a sentence, found without a look at that of the others.
-
-        start (int): The first token.
-        end (int): The token after the last.
-        RETURNS (Tuple[List[EntityT], List[Tuple[int, int, str]]]): The entities that begin in there, and the relations
-            between them, with indices into these entities.
-        """
-        first, last = (bisect_left(self.entities, (token,)) for token in (start, end))
-        low, high = (bisect_left(self.relations, (entity,)) for entity in (first, last))
-        relations = [(h - first, t - first, label) for h, t, label in self.relations[low:high] if first <= t < last]
-        return self.entities[first:last], relations
 
 
 @dataclass

@@ -118,7 +118,7 @@ def test_what_is_required(metadata):
     ours = requirements(metadata.get_all("Requires-Dist"))
     assert set(ours) == {
         *("spacy", "spacy-transformers", "thinc", "torch", "srsly"),
-        *("numpy", "safetensors", "tqdm", "transformers", "typer", "wasabi"),
+        *("catalogue", "numpy", "safetensors", "tqdm", "transformers", "typer", "wasabi"),
     }
     assert upper(ours["torch"]) is None
     assert upper(SpecifierSet(metadata["Requires-Python"])) is None
