@@ -59,7 +59,7 @@ def own_imports(file, source):
                 found.add(file_of([*base, alias.name]) or file_of(base))
         elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == PACKAGE.name:
             found.add(file_of(node.module.split(".")[1:]))
-    return found - {None}
+    return found - {None, *EXEMPT}
 
 
 def upwards(file, source, rows):
@@ -112,7 +112,8 @@ def test_only_what_is_required_is_imported():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf8")
     block = project[project.index("\ndependencies = [") :]
     required = set(re.findall(r'^    "([\w-]+)', block[: block.index("\n]")], re.M))
-    optional = set(re.findall(r'^graph = \["([\w-]+)"\]', project, re.M))
+    extras = re.findall(r"^(?:graph|serve) = \[(.*)\]", project, re.M)
+    optional = {re.match(r"[\w-]+", name)[0] for line in extras for name in re.findall(r'"(.*?)"', line)}
     names = packages_distributions()
     imported = set()
     for file in FILES:

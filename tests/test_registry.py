@@ -43,6 +43,8 @@ def test_declared_names():
         ("spacy_callbacks", "spacy-spert.add_labels.v1"),
         ("spacy_cli", "spert_log"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
+        ("spacy_architectures", "spacy-spert.SpanHead.v1"),
+        ("spacy_architectures", "spacy-spert.RelationHead.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
         ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
         ("spacy_readers", "spacy-spert.Corpus.v1"),
@@ -81,6 +83,8 @@ def test_default_config():
         "negative_spans",
         "negative_relations",
         "negative_sampling",
+        "near_misses",
+        "near_miss_none",
         "max_relation_distance",
         "entities_per_token",
         "relations_per_token",
@@ -88,7 +92,8 @@ def test_default_config():
         "scorer",
         "model",
     }
-    assert set(config["model"]) == {"@architectures", "width_embedding", "dropout", "context", "pooling", "tok2vec"}
+    names = ("@architectures", "width_embedding", "dropout", "context", "pooling")
+    assert set(config["model"]) == {*names, "span_head", "relation_head", "tok2vec"}
     assert set(config["model"]["tok2vec"]) == {"@architectures", "upstream", "grad_factor"}
 
 
