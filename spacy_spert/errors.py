@@ -138,7 +138,7 @@ class Errors:
     )
     S059 = (
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
-        "nothing else, and no folder that holds the checkpoint or types.json."
+        "nothing else, and no folder that holds what the new one is made of."
     )
     S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
     S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
@@ -163,6 +163,35 @@ class Errors:
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
+    S140 = "Pipelines that run on ONNX Runtime need {name}: pip install 'spacy-spert[onnx]'"
+    S141 = (
+        "A transformer on ONNX Runtime can't be initialized, it is made of a trained one: `spacy spert optimize`. To "
+        "use it in another pipeline, source the component: nlp.add_pipe('transformer', source=spacy.load(...))."
+    )
+    S142 = (
+        "A component with a {listener} can't get a transformer on ONNX Runtime of its own. Let it listen to the shared "
+        "one, or replace its listeners before the pipeline is optimized."
+    )
+    S143 = (
+        "A transformer on ONNX Runtime or in half precision can't be trained. To train other components on what it "
+        "gives, put its name into [training] frozen_components and annotating_components. To train the transformer, "
+        "take the pipeline as it was before, and optimize the result."
+    )
+    S144 = (
+        "The pipeline has no 'transformer' component of spacy-transformers to optimize. Its components are {names}. A "
+        "transformer inside of another component, as nlp.replace_listeners makes it, stays as it is."
+    )
+    S145 = (
+        "The transformer '{name}' of this kind ({kind}) can't be exported to ONNX: {reason}. Nothing else can be done "
+        "for it here; the pipeline works as it is."
+    )
+    S146 = "it gives other embeddings there, with differences up to {difference:.2g} (at most {limit:.2g} are allowed)"
+    S147 = "no matrix product with fixed weights was found in it that could be computed in int8"
+    S148 = (
+        "The optimized pipeline loses too much: {losses}. At most {limit} points may be lost (--limit). Leave out "
+        "--int8, or keep the pipeline as it is."
+    )
+    S149 = "The pipeline has no transformer whose weights could be shortened. Its components are {names}."
 
 
 class Warnings:

@@ -32,6 +32,7 @@ def test_all_groups_are_known():
 def test_declared_names():
     assert set(ENTRY_POINTS) == {
         ("spacy_factories", "spert"),
+        ("spacy_architectures", "spacy-spert.OnnxTransformer.v1"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
         ("spacy_scorers", "spacy-spert.spert_scorer.v1"),

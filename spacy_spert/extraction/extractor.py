@@ -16,11 +16,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache
 from typing import Any, Deque, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple
 
-from spacy import util
 from spacy.errors import Errors as SpacyErrors
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from ..devices import load_pipeline
 from ..errors import Errors
 from ..formats import Losses
 from ..formats.gold import Gold
@@ -111,7 +111,7 @@ class Extractor:
         RAISES (ValueError): If it has no such component, or the threshold is out of range.
         """
         self.settings = settings
-        self.nlp = util.load_model(settings.model)
+        self.nlp = load_pipeline(settings.model)
         components = [pipe for _, pipe in self.nlp.pipeline if isinstance(pipe, Spert)]
         if not components:
             raise ValueError(Errors.S040.format(names=self.nlp.pipe_names))
