@@ -62,8 +62,8 @@ class TestBatches:
             lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[0]), with_kwargs=True
         )
         list(nlp.pipe(text for text, _, _ in TEXTS))
-        # Texts of 8; 7 and 8; 5 and 6; 4, 5 and 5 tokens.
-        assert sizes == [1, 2, 2, 3]
+        # Texts of 9; 9; 8; 5 and 7; 4, 5 and 5 tokens.
+        assert sizes == [1, 1, 1, 2, 3]
 
     def test_without_a_transformer(self):
         nlp = cnn_pipeline()
