@@ -73,15 +73,16 @@ def make_encoder(name: str, model: Any, *, int8: bool = False) -> OnnxEncoder:
     RAISES (ValueError): If it can't be exported, or gives other embeddings.
     """
     encoder = model.transformer.eval()
+    kind = encoder.config.model_type
     try:
         exported = OnnxEncoder(encoder.config, export_graph(encoder, _tokenize(model, TRACED))).eval()
         difference = max(_difference(encoder, exported, _tokenize(model, texts)) for texts in (TRACED, *OTHERS))
-        if not difference <= MAX_DIFFERENCE:
-            raise ValueError(Errors.S146.format(difference=difference, limit=MAX_DIFFERENCE))
-        return OnnxEncoder(encoder.config, quantize(exported.graph)) if int8 else exported
     except Exception as err:  # whatever exporters and runtime meet in a model of a kind they don't know
         reason = str(err).strip().rstrip(".") or type(err).__name__
-        raise ValueError(Errors.S145.format(name=name, kind=encoder.config.model_type, reason=reason)) from err
+        raise ValueError(Errors.S145.format(name=name, kind=kind, reason=reason)) from err
+    if not difference <= MAX_DIFFERENCE:
+        raise ValueError(Errors.S146.format(name=name, kind=kind, difference=difference, limit=MAX_DIFFERENCE))
+    return OnnxEncoder(encoder.config, quantize(exported.graph)) if int8 else exported
 
 
 def export_graph(encoder: nn.Module, inputs: Dict[str, Tensor]) -> bytes:
