@@ -215,8 +215,8 @@ class Errors(metaclass=ErrorsWithCodes):
         "else can be done for a transformer of this kind."
     )
     S146 = (
-        "The transformer '{name}' ({kind}) can't be exported to ONNX: it gives other embeddings there, with differences "
-        "of up to {difference:.2g} (at most {limit:.2g} is allowed). The pipeline works as it is."
+        "The transformer '{name}' ({kind}) can't be exported to ONNX: it gives other embeddings there, with "
+        "differences of up to {difference:.2g} (at most {limit:.2g} is allowed). The pipeline works as it is."
     )
     S147 = "The transformer has no matrix product with fixed weights that could be computed in int8. Leave out --int8."
     S148 = (
@@ -235,6 +235,9 @@ class Errors(metaclass=ErrorsWithCodes):
     S156 = "The service is stopping, or its pipeline has failed. Try again later."
     S157 = "The request did not arrive within {timeout:g} seconds."
     S158 = "One text is drawn at a time, and no tokens."
+
+    S110 = "The number of texts to select must be above 0, got {n}."
+    S111 = "There is nothing to select: {pool} has no text that can be used."
 
 
 class Warnings(metaclass=ErrorsWithCodes):

@@ -1,6 +1,5 @@
 """Run a pipeline over annotated documents and gather what there is to know of its component's predictions."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
@@ -15,7 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..alignment import TokenMap, gold_relations
 from ..alignment import gold_entities as gold_spans
-from ..components import find_component
+from ..components import changed, find_component
 from ..corpus import give_sentences
 from ..errors import Errors
 from ..relations import RELATIONS_ATTR, Relation, get_relations, related_groups
@@ -255,21 +254,6 @@ def compare(
         scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
     unrelated = sum(gold_relations(example.reference, key) is None for example in examples.values())
     return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, unrelated=unrelated, **facts)
-
-
-@contextmanager
-def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
-    """Change settings for a while, whatever happens meanwhile.
-
-    cfg (Dict[str, Any]): The settings.
-    values: What to change.
-    """
-    before = {name: cfg[name] for name in values}
-    cfg.update(values)
-    try:
-        yield
-    finally:
-        cfg.update(before)
 
 
 def _predict(
