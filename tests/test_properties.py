@@ -14,12 +14,13 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import fix_random_seed
 from spacy.vocab import Vocab
-from spacy_spert.candidates import Scores, both_orders
 from strategies import ENTITY_LABELS, RELATION_LABELS, SYMMETRIC, WORDS, Annotated, documents, examples, pairs
 from thinc.api import Model
 from util import CNN, SENT_SPANS, add_transformer, assert_same_predictions, strided, torch_head
 
 from spacy_spert.alignment import sentence_bounds
+from spacy_spert.ml.arrays import Scores
+from spacy_spert.ml.candidates import both_orders
 from spacy_spert.pipeline import Spert
 from spacy_spert.relations import get_relations
 

@@ -245,7 +245,7 @@ class TestDataWithoutRelations:
         assert [entities_of(nlp(text)) for text, _, _ in TEXTS] == [sorted(entities) for _, entities, _ in TEXTS]
 
     def test_relations_stay_empty(self, nlp):
-        assert [nlp(text)._.relations for text, _, _ in TEXTS] == [[]] * len(TEXTS)
+        assert [nlp(text)._.relations for text, _, _ in TEXTS] == [()] * len(TEXTS)
 
     def test_labels(self, nlp):
         assert nlp.get_pipe("spert").label_data == {"entities": ENTITY_LABELS, "relations": []}

@@ -1,5 +1,6 @@
 """What several test modules share: a tiny corpus, pipelines over a tiny encoder, and spaCy's training step."""
 
+import re
 from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy
@@ -294,3 +295,12 @@ def make_evaluation(pairs: Sequence[Tuple[Any, Any]], nearly: Any = None, **sett
     near = [nearly(i, example.predicted) if nearly else [] for i, example in examples.items()]
     cfg = {"spans_key": "spert", "relation_threshold": 0.4, "symmetric_labels": []}
     return compare(examples, near, component="spert", cfg={**cfg, **settings.pop("cfg", {})}, **settings)
+
+
+def uncoded(texts: Any) -> Any:
+    """Messages without the codes of errors in them: a text, or lists and values of dicts."""
+    if isinstance(texts, dict):
+        return {key: uncoded(value) for key, value in texts.items()}
+    if isinstance(texts, list):
+        return [uncoded(text) for text in texts]
+    return re.sub(r"\[[SWF]\d{3}\] ", "", texts)

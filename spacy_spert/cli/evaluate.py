@@ -32,10 +32,18 @@ def evaluate_cli(
         Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
     ] = None,
     symmetric: Annotated[
-        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
-    ] = "once",
+        Optional[str],
+        typer.Option(
+            "--symmetric",
+            "-s",
+            help="How relations without direction count: once, directed or twice; by default as the config says",
+        ),
+    ] = None,
     gold_entities: Annotated[
         bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
+    ] = False,
+    given_sentences: Annotated[
+        bool, typer.Option("--given-sentences", help="Use the sentence marks of the data")
     ] = False,
     margin: Annotated[
         float, typer.Option("--margin", "-m", help="How far below the threshold a score is 'just under' it")
@@ -63,6 +71,7 @@ def evaluate_cli(
             component=component,
             symmetric=symmetric,
             gold_entities=gold_entities,
+            given_sentences=given_sentences,
             margin=margin,
             batch_size=batch_size,
             progress=True,
@@ -90,8 +99,9 @@ def evaluate(
     report: Optional[Path] = None,
     limit: int = 0,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
+    given_sentences: bool = False,
     margin: float = 0.1,
     batch_size: Optional[int] = None,
     progress: bool = False,
@@ -104,8 +114,10 @@ def evaluate(
     report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind.
     limit (int): Most documents in the report, those with the most errors; 0 for all.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and score its relations alone.
+    given_sentences (bool): Use the sentence marks of the data instead of the pipeline's own.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
@@ -125,7 +137,7 @@ def evaluate(
     nlp = util.load_model(model)
     evaluation = evaluate_pipeline(
         nlp,
-        _read(data_path, nlp),
+        _read(data_path, nlp, given_sentences),
         component=component,
         symmetric=symmetric,
         gold_entities=gold_entities,
@@ -158,18 +170,19 @@ def _check_outputs(data_path: Path, outputs: List[Path]) -> None:
             raise ValueError(Errors.S048.format(path=path, reason=reason))
 
 
-def _read(path: Path, nlp: "Language") -> List["Example"]:
+def _read(path: Path, nlp: "Language", given_sentences: bool) -> List["Example"]:
     import warnings
 
     from spacy.training import Corpus
 
+    from ..corpus import SentenceCorpus
     from ..errors import Errors
 
     try:
         with warnings.catch_warnings():
             # spaCy's warning that no file was found is our error below.
             warnings.filterwarnings("ignore", message=r"\[W090\]")
-            examples = list(Corpus(path)(nlp))
+            examples = list((SentenceCorpus if given_sentences else Corpus)(path)(nlp))
     except Exception as err:  # whatever its parser meets in a file of another kind
         raise ValueError(Errors.S047.format(path=path, error=err)) from err
     if not examples:

@@ -61,13 +61,13 @@ class _Side(NamedTuple):
 
     doc (Doc): The document.
     spans (List[Span]): The entities.
-    relations (List[Relation]): The relations.
+    relations (Sequence[Relation]): The relations.
     wrong (Set[Any]): Keys of the entities and relations that are part of errors.
     """
 
     doc: Doc
     spans: List[Span]
-    relations: List[Relation]
+    relations: Sequence[Relation]
     wrong: Set[Any]
 
 
@@ -90,7 +90,8 @@ class _Writer:
         key = self.evaluation.spans_key
         reference, predicted, errors = document.reference, document.predicted, document.errors
         spans = gold_entities(reference, key) or []
-        gold = _Side(reference, spans, gold_relations(reference, key), {_key(e.gold, e.gold_label) for e in errors})
+        relations = gold_relations(reference, key) or ()
+        gold = _Side(reference, spans, relations, {_key(e.gold, e.gold_label) for e in errors})
         wrong = {_key(e.predicted, e.predicted_label) for e in errors}
         return gold, _Side(predicted, list(predicted.spans.get(key, ())), get_relations(predicted, key), wrong)
 

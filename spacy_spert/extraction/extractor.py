@@ -119,7 +119,7 @@ class Extractor:
         self._n_tokens = 0
         if settings.threshold is not None:
             self.component.cfg["relation_threshold"] = settings.threshold
-            self.component._check_settings()
+            self.component.check_settings()
 
     def __call__(self, batch: List[Line]) -> List[Outcome]:
         """Extract what the texts of some lines say.
@@ -188,7 +188,7 @@ class Extractor:
     def _write(self, number: int, record: Dict[str, Any], doc: Doc) -> Outcome:
         key = self.component.cfg["spans_key"]
         group = doc.spans[key]
-        rows = group.attrs[RELATIONS_ATTR]
+        rows = group.attrs.get(RELATIONS_ATTR) or []
         counts = {"texts": 1, "entities": len(group), "relations": len(rows)}
         if self.settings.to_format == "csv":
             triples = (triple._replace(score=round(triple.score, DECIMALS)) for triple in to_triples(doc, key))
@@ -214,7 +214,7 @@ def _to_record(record: Dict[str, Any], doc: Doc, key: str) -> Dict[str, Any]:
         "entities": entities,
         "relations": [
             {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
-            for head, tail, label, score in group.attrs[RELATIONS_ATTR]
+            for head, tail, label, score in group.attrs.get(RELATIONS_ATTR) or []
         ],
         **{name: record[name] for name in ("meta",) if name in record},
     }
