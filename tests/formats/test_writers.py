@@ -284,7 +284,8 @@ def test_empty_documents_and_odd_ones(tmp_path, name):
     nothing = Doc(NLP.vocab)
     without = Doc(NLP.vocab, words=["a", "b"], spaces=[True, False])
     doubled = make_doc(NLP.vocab, "a b", [(0, 1, "X"), (0, 1, "X"), (1, 2, "X")], [(0, 2, "r"), (1, 2, "r")])
-    loop = make_doc(NLP.vocab, "a b", [(0, 1, "X"), (1, 2, "X")], [(0, 0, "r"), (0, 1, "r"), (1, 7, "r")])
+    loop = make_doc(NLP.vocab, "a b", [(0, 1, "X"), (1, 2, "X")], [(0, 0, "r"), (0, 1, "r")])
+    loop.spans["spert"].attrs["relations"].append([1, 7, "r", 1.0])
     losses = Losses()
     counts = load(writers, name)([nothing, without, doubled, loop], tmp_path / "out", losses)
     assert counts == {"documents": 4, "entities": 4, "relations": 2}
