@@ -94,7 +94,9 @@ def run_block(language, code, encoder):
             srsly.json_loads(line)
 
 
-@pytest.mark.parametrize("blocks", parts_of(ROOT / "docs" / "guide.md"))
+@pytest.mark.parametrize(
+    "blocks", [part for page in ("guide", "annotation") for part in parts_of(ROOT / "docs" / f"{page}.md")]
+)
 # spaCy leaves the files of a package to the garbage collector to close.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_guide(blocks, folder, small_encoder):

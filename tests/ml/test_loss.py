@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from spacy_spert.candidates import UNKNOWN
+
 from spacy_spert.ml.loss import relation_loss, sigmoid, span_loss
 
 

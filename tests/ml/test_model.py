@@ -7,9 +7,9 @@ import torch
 from spacy.ml.models import build_hash_embed_cnn_tok2vec
 from spacy.tokens import Doc
 from spacy.util import fix_random_seed
+from spacy_spert.candidates import Samples, Search, all_spans
 from util import TEXTS, initialize, make_examples, make_nlp, strided, torch_encoder, torch_head
 
-from spacy_spert.candidates import Samples, Search, all_spans
 from spacy_spert.ml import head as head_module
 from spacy_spert.ml.loss import relation_loss, span_loss
 from spacy_spert.ml.model import build_spert
