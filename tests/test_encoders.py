@@ -7,7 +7,6 @@ from families import FAMILIES, MAX_LENGTH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
-from spacy_spert.ml.wordpieces import BLANKS, get_layout, seen_tokens
 from spacy_transformers.span_getters import configure_strided_spans as strided
 from spacy_transformers.span_getters import get_sent_spans
 from thinc.api import NumpyOps
@@ -24,6 +23,9 @@ from util import (
     prediction,
     train,
 )
+
+from spacy_spert.ml.encoders import get_layout
+from spacy_spert.ml.encoders.transformer import BLANKS, seen_tokens
 
 # Models of the DeBERTa families are compiled as they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")

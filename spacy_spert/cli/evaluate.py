@@ -36,8 +36,13 @@ def evaluate_cli(
         Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
     ] = None,
     symmetric: Annotated[
-        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
-    ] = "once",
+        Optional[str],
+        typer.Option(
+            "--symmetric",
+            "-s",
+            help="How relations without direction count: once, directed or twice; by default as the config says",
+        ),
+    ] = None,
     gold_entities: Annotated[
         bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
     ] = False,
@@ -95,7 +100,7 @@ def evaluate(
     report: Optional[Path] = None,
     limit: int = 0,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = 0.1,
     given_sentences: bool = False,
@@ -111,8 +116,10 @@ def evaluate(
         "-" for stdout.
     limit (int): Most documents in the report, those with the most errors; 0 for all.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and score its relations alone.
+    given_sentences (bool): Use the sentence marks of the data instead of the pipeline's own.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.

@@ -3,10 +3,7 @@
 What is the same on every page lies in page/; the rest is made here, with all text and labels escaped.
 """
 
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import Any, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
@@ -15,6 +12,7 @@ from spacy.tokens import Doc, Span
 from ..alignment import gold_entities, gold_relations
 from ..relations import Relation, get_relations
 from .analysis import KINDS, Analysed, Error, worst_first
+from .assets import policy, read_asset
 from .drawing import N_COLOURS, draw_entities, draw_relations, relation_key, span_key
 from .run import Evaluation, Table
 
@@ -33,7 +31,7 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
     """
     # Names of files may hold bytes that are no text, which Python keeps as halves of characters.
     model, data = (name.encode("utf8", "surrogateescape").decode("utf8", "replace") for name in (model, data))
-    page, style, script = (_read(f"page.{name}") for name in ("html", "css", "js"))
+    page, style, script = (read_asset(f"page.{name}") for name in ("html", "css", "js"))
     documents = worst_first(evaluation.documents)
     writer = _Writer(evaluation)
     notes = list(evaluation.notes)
@@ -41,7 +39,7 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
         notes.append(f"Of {len(documents)} documents the {limit} with the most errors are shown.")
     return Template(page).substitute(
         # Should anything slip through the escaping, it could neither run nor load anything.
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
+        policy=policy(style, script),
         style=style,
         script=script,
         title=escape(f"{model} on {data}"),
@@ -61,13 +59,13 @@ class _Side(NamedTuple):
 
     doc (Doc): The document.
     spans (List[Span]): The entities.
-    relations (List[Relation]): The relations.
+    relations (Sequence[Relation]): The relations.
     wrong (Set[Any]): Keys of the entities and relations that are part of errors.
     """
 
     doc: Doc
     spans: List[Span]
-    relations: List[Relation]
+    relations: Sequence[Relation]
     wrong: Set[Any]
 
 
@@ -90,7 +88,8 @@ class _Writer:
         key = self.evaluation.spans_key
         reference, predicted, errors = document.reference, document.predicted, document.errors
         spans = gold_entities(reference, key) or []
-        gold = _Side(reference, spans, gold_relations(reference, key), {_key(e.gold, e.gold_label) for e in errors})
+        relations = gold_relations(reference, key) or ()
+        gold = _Side(reference, spans, relations, {_key(e.gold, e.gold_label) for e in errors})
         wrong = {_key(e.predicted, e.predicted_label) for e in errors}
         return gold, _Side(predicted, list(predicted.spans.get(key, ())), get_relations(predicted, key), wrong)
 
@@ -209,11 +208,3 @@ def _tag(name: str, css: str, lines: Iterable[str]) -> str:
     """An element around some lines, or nothing around none."""
     content = "".join(lines)
     return f'<{name} class="{css}">{content}</{name}>' if content else ""
-
-
-def _read(name: str) -> str:
-    return (files("spacy_spert.evaluation") / "page" / name).read_text(encoding="utf8")
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{b64encode(sha256(content.encode('utf8')).digest()).decode('ascii')}'"

@@ -12,13 +12,13 @@ from spacy.training import Example
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from ..alignment import TokenMap, gold_relations
 from ..alignment import gold_entities as gold_spans
-from ..alignment import map_span, token_map
 from ..components import changed, find_component
+from ..corpus import give_sentences
 from ..errors import Errors
-from ..formats.docs import mark_sentences
-from ..relations import RELATIONS_ATTR, Relation, get_relations
-from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
+from ..relations import RELATIONS_ATTR, Relation, get_relations, related_groups
+from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of, symmetric_of
 from .analysis import Analysed, count_errors, find_errors
 
 # How far below the threshold a score is "just under" it.
@@ -46,6 +46,7 @@ class Evaluation:
     documents (List[Analysed]): The documents with their errors.
     margin (float): How far below the threshold a score is "just under" it.
     unannotated (int): How many further documents were left out, as their entities are not annotated.
+    unrelated (int): How many documents were left out for relations, as theirs are not annotated.
     unmapped (int): How many gold entities could not be given, as they are not on predicted tokens.
     given_sentences (Optional[int]): How many of the documents have sentence marks that were used; None if the
         pipeline's own counted.
@@ -60,6 +61,7 @@ class Evaluation:
     documents: List[Analysed]
     margin: float = DEFAULT_MARGIN
     unannotated: int = 0
+    unrelated: int = 0
     unmapped: int = 0
     given_sentences: Optional[int] = None
 
@@ -92,6 +94,11 @@ class Evaluation:
             notes.append(
                 f"{self.unannotated} of {self.unannotated + len(self.documents)} documents are left out, as their "
                 "entities are not annotated."
+            )
+        if self.unrelated:
+            notes.append(
+                f"{self.unrelated} of {len(self.documents)} documents are left out of the scores of relations, as "
+                "theirs are not annotated."
             )
         if self.gold_entities:
             notes.append(
@@ -128,6 +135,7 @@ class Evaluation:
             "errors": self.errors,
             "documents": len(self.documents),
             "unannotated_documents": self.unannotated,
+            "documents_without_annotated_relations": self.unrelated,
             "unmapped_entities": self.unmapped,
             "settings": {
                 "component": self.component,
@@ -147,7 +155,7 @@ def evaluate_pipeline(
     examples: Iterable[Example],
     *,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = DEFAULT_MARGIN,
     given_sentences: bool = False,
@@ -159,7 +167,8 @@ def evaluate_pipeline(
     nlp (Language): The pipeline. Its settings are afterwards as they were.
     examples (Iterable[Example]): The documents, not predicted yet.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and let it predict relations only. All gold relations
         count, also those of entities that can't be given.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
@@ -170,11 +179,12 @@ def evaluate_pipeline(
     RAISES (ValueError): If the component is not there or can't do this, a setting is out of range, or no document is
         annotated.
     """
-    if symmetric not in SYMMETRIC:
-        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
     if not 0.0 <= margin <= 1.0:
         raise ValueError(Errors.S045.format(value=margin))
     name, spert = find_component(nlp, component)
+    symmetric = symmetric_of(spert.scorer) if symmetric is None else symmetric
+    if symmetric not in SYMMETRIC:
+        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
     cfg, key = spert.cfg, spert.cfg["spans_key"]
     if gold_entities and (cfg["task"] == "entities" or not spert.relation_labels):
         raise ValueError(Errors.S044.format(name=name))
@@ -187,7 +197,7 @@ def evaluate_pipeline(
     if gold_entities:
         given = {"task": "relations", "entities_key": GIVEN_KEY}
         unmapped = sum(_give_entities(example, key) for example in chosen.values())
-    marked = sum(map(_give_sentences, chosen.values())) if given_sentences else None
+    marked = sum(map(give_sentences, chosen.values())) if given_sentences else None
     nearly = []
     with changed(cfg, **given):
         predicted = [example.predicted for example in chosen.values()]
@@ -242,7 +252,8 @@ def compare(
     scores = {**scores_of(counts, key), **get_ner_prf(examples.values())}
     if gold_entities:
         scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
-    return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, **facts)
+    unrelated = sum(gold_relations(example.reference, key) is None for example in examples.values())
+    return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, unrelated=unrelated, **facts)
 
 
 def _predict(
@@ -271,28 +282,20 @@ def _take_near(doc: Doc, key: str, threshold: float) -> List[Relation]:
     relations = get_relations(doc, key)
     # As exact as the component's comparison.
     under = [numpy.float32(relation.score) < numpy.float32(threshold) for relation in relations]
-    attrs = doc.spans[key].attrs
-    attrs[RELATIONS_ATTR] = [row for row, is_under in zip(attrs[RELATIONS_ATTR], under) if not is_under]
+    for group in related_groups(doc, key).values():
+        rows = group.attrs[RELATIONS_ATTR]
+        group.attrs[RELATIONS_ATTR] = [row for row, is_under in zip(rows, under) if not is_under]
     return [relation for relation, is_under in zip(relations, under) if is_under]
 
 
 def _give_entities(example: Example, key: str) -> int:
     """Write the gold entities on the predicted document, and count those that are not on its tokens."""
-    starts, ends = token_map(example.reference, example.predicted, example)
+    to_predicted = TokenMap(example.reference, example.predicted, example)
     spans = gold_spans(example.reference, key) or []
-    places = [(*map_span(span, starts, ends), span.label_) for span in spans]
-    mapped = sorted({place for place in places if place[0] >= 0})
+    places = [(to_predicted.place(span), span.label_) for span in spans]
+    mapped = sorted({(place.start, place.end, label) for place, label in places if not place.off})
     example.predicted.spans[GIVEN_KEY] = [Span(example.predicted, *place) for place in mapped]
-    return sum(place[0] < 0 for place in places)
-
-
-def _give_sentences(example: Example) -> bool:
-    """Mark the sentences of the annotation on the predicted document, if there are any."""
-    if not example.reference.has_annotation("SENT_START"):
-        return False
-    starts = example.get_aligned_sent_starts()
-    mark_sentences(example.predicted, {i for i, is_start in enumerate(starts) if is_start})
-    return True
+    return sum(bool(place.off) for place, _ in places)
 
 
 def _rows(types: Dict[str, PRFScore]) -> List[Tuple]:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
-from spacy.util import minibatch
+from spacy.util import load_model, minibatch
 from spacy.vocab import Vocab
 
 from ..components import find_component
@@ -138,6 +138,22 @@ class Extractor:
         return _to_record(record, doc, group) if self.to_record is None else self.to_record(doc)
 
 
+def load_extractor(model: str, *, threshold: Optional[float] = None, **settings: Any) -> Extractor:
+    """Load a pipeline.
+
+    model (str): Its name or path.
+    threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
+    **settings: Those of `Extractor`.
+    RETURNS (Extractor): What extracts with it.
+    RAISES (ValueError): If it has no such component, or the threshold is out of range.
+    """
+    extractor = Extractor(load_model(model), **settings)
+    if threshold is not None:
+        extractor.component.cfg["relation_threshold"] = threshold
+        extractor.component.check_settings()
+    return extractor
+
+
 def _have_moved(doc: Doc, group: SpanGroup) -> bool:
     """Whether tokens were merged or split since the spans were made. Their characters are then as they were."""
     try:
@@ -164,7 +180,7 @@ def _to_record(record: Dict[str, Any], doc: Doc, group: SpanGroup) -> Dict[str, 
         "entities": entities,
         "relations": [
             {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
-            for head, tail, label, score in group.attrs[RELATIONS_ATTR]
+            for head, tail, label, score in group.attrs.get(RELATIONS_ATTR) or []
         ],
         **{name: record[name] for name in ("meta",) if name in record},
     }

@@ -14,15 +14,13 @@ from hashlib import sha256
 from typing import Any, Deque, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple
 
 import srsly
-from spacy import util
 
-from ..components import find_component
 from ..formats import Losses
 from ..formats.jsonl import FIELDS
 from ..formats.lines import Line
 from ..formats.values import note_fields
 from .codec import decode, encode
-from .extractor import Extractor
+from .extractor import Extractor, load_extractor
 
 # Counted for records whose sentence marks are not asked for.
 NOT_USED = "record: sentence marks not used (--given-sentences uses them)"
@@ -97,12 +95,12 @@ def load(settings: Settings) -> Extractor:
     RETURNS (Extractor): What extracts with it.
     RAISES (ValueError): If it has no such component, or the threshold is out of range.
     """
-    nlp = util.load_model(settings.model)
-    _, component = find_component(nlp, settings.component)
-    if settings.threshold is not None:
-        component.cfg["relation_threshold"] = settings.threshold
-        component._check_settings()
-    return Extractor(nlp, component=settings.component, given_sentences=settings.given_sentences)
+    return load_extractor(
+        settings.model,
+        threshold=settings.threshold,
+        component=settings.component,
+        given_sentences=settings.given_sentences,
+    )
 
 
 def checksum(extractor: Extractor) -> str:

@@ -8,7 +8,7 @@ A span is a row (start, end) of token indices, end exclusive; a pair is a row (h
 spans.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Sequence
 
 import numpy
@@ -85,6 +85,7 @@ class Samples:
 
     spans (Ints): Boundaries in visible tokens, shape (n_spans, 2).
     span_labels (Ints): Column of the gold label, or NONE, shape (n_spans,).
+    can_pair (Bools): Whether the span may be paired further, as all relations beside it are known, shape (n_spans,).
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_labels (Floats): 1.0 for each relation that holds, shape (n_pairs, n_relation_labels).
     given (bool): Whether the labels of the spans are known beforehand, so that there is nothing to learn about them.
@@ -92,6 +93,7 @@ class Samples:
 
     spans: Ints
     span_labels: Ints
+    can_pair: Bools
     pairs: Ints
     pair_labels: Floats
     given: bool = False
@@ -104,7 +106,21 @@ class Samples:
         given (bool): See the class.
         RETURNS (Samples): No spans and no pairs.
         """
-        return cls(no_rows(), no_ints(), no_rows(), numpy.zeros((0, n_relation_labels), dtype="float32"), given)
+        labels = numpy.zeros((0, n_relation_labels), dtype="float32")
+        return cls(no_rows(), no_ints(), no_ints().astype(bool), no_rows(), labels, given)
+
+    def add_unrelated(self, pairs: Ints) -> "Samples":
+        """The same samples and further pairs.
+
+        pairs (Ints): Pairs that are not related, shape (n_pairs, 2).
+        RETURNS (Samples): All of them.
+        """
+        zeros = numpy.zeros((len(pairs), self.pair_labels.shape[1]), dtype="float32")
+        return replace(
+            self,
+            pairs=numpy.concatenate([self.pairs, pairs]),
+            pair_labels=numpy.concatenate([self.pair_labels, zeros]),
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence["Samples"]) -> "Samples":
@@ -117,10 +133,24 @@ class Samples:
         return cls(
             numpy.concatenate([part.spans for part in parts]),
             numpy.concatenate([part.span_labels for part in parts]),
+            numpy.concatenate([part.can_pair for part in parts]),
             numpy.concatenate([part.pairs + first for part, first in zip(parts, firsts)]),
             numpy.concatenate([part.pair_labels for part in parts]),
             parts[0].given,
         )
+
+
+class NearMisses(NamedTuple):
+    """Which spans that are no entities are paired with entities in training, to learn that they are not related.
+
+    number (int): Most of them in each sentence, those that look most like entities; 0 for none.
+    max_none (float): They look like entities if the probability of "none" is below this.
+    max_distance (int): Most visible tokens between the two spans; 0 for no limit.
+    """
+
+    number: int = 0
+    max_none: float = 0.9
+    max_distance: int = 0
 
 
 class Windows(NamedTuple):

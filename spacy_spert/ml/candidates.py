@@ -71,3 +71,32 @@ def pairs_within(spans: Ints, sentences: Ints, max_distance: int) -> Ints:
     right = left + 1 + ranges(counts)
     differ = (spans[left] != spans[right]).any(axis=1)
     return numpy.stack([left[differ], right[differ]], axis=1)
+
+
+def near_miss_pairs(
+    spans: Ints, is_entity: Bools, none: Floats, sentences: Ints, *, number: int, max_none: float, max_distance: int
+) -> Ints:
+    """Pairs of entities with spans that look like entities and are none: what a classifier of relations meets when the
+    spans are those that it is given by a classifier of spans.
+
+    spans (Ints): The spans, shape (n_spans, 2).
+    is_entity (Bools): Which of them are entities, shape (n_spans,).
+    none (Floats): What the classifier of spans takes for the probability that they are no entities, shape (n_spans,).
+    sentences (Ints): Sentence of each span, shape (n_spans,).
+    number (int): Most near misses of each sentence, those with the lowest probability.
+    max_none (float): They must be below this probability.
+    max_distance (int): Most tokens between the two spans; 0 for no limit.
+    RETURNS (Ints): Pairs of an entity and a near miss in both orders, shape (n_pairs, 2).
+    """
+    near = numpy.nonzero(~is_entity & (none < max_none))[0]
+    near = near[best_spans(-none[near], sentences[near], numpy.full(int(sentences.max(initial=-1)) + 1, number))]
+    entities = numpy.nonzero(is_entity)[0]
+    entities = entities[numpy.argsort(sentences[entities], kind="stable")]
+    first = numpy.searchsorted(sentences[entities], sentences[near])
+    counts = numpy.searchsorted(sentences[entities], sentences[near], side="right") - first
+    one = entities[numpy.repeat(first, counts) + ranges(counts)]
+    two = numpy.repeat(near, counts)
+    if max_distance:
+        gaps = numpy.maximum(spans[one, 0], spans[two, 0]) - numpy.minimum(spans[one, 1], spans[two, 1])
+        one, two = one[gaps <= max_distance], two[gaps <= max_distance]
+    return both_orders(numpy.stack([one, two], axis=1))

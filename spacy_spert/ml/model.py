@@ -8,7 +8,7 @@ from thinc.types import Floats2d
 
 from ..decoding import Decoder
 from ..errors import Errors
-from .arrays import Given, Layout, Samples, Scores, no_ints, no_rows
+from .arrays import Given, Layout, NearMisses, Samples, Scores, no_ints, no_rows
 from .encoders import get_gradients, get_layout, predict_in_batches
 from .encoders.transformer import as_wordpiece_layer, check_transformer_output, is_listener
 from .heads import Sizes
@@ -35,9 +35,20 @@ class Search(NamedTuple):
     given: Optional[Given] = None
 
 
-InputT = Union[List[Doc], Tuple[List[Doc], Union[Sampler, Search]]]
+class Training(NamedTuple):
+    """What to learn from a batch.
+
+    sampler (Sampler): Makes the samples.
+    near_misses (NearMisses): Which spans are to be paired beside those of the samples.
+    """
+
+    sampler: Sampler
+    near_misses: NearMisses = NearMisses()
+
+
+InputT = Union[List[Doc], Tuple[List[Doc], Union[Training, Search]]]
 OutputT = Union[Scores, SampleScores]
-HeadInputT = Tuple[List[Floats2d], Layout, Samples]
+HeadInputT = Tuple[List[Floats2d], Layout, Samples, NearMisses]
 
 
 def build_spert(
@@ -51,8 +62,8 @@ def build_spert(
 ) -> Model[InputT, OutputT]:
     """Build the SpERT model (Eberts & Ulges, ECAI 2020). Register name: "spacy-spert.Spert.v1".
 
-    Input is a list of documents, alone or together with a function that makes the Samples to train on, or the Search to
-    make. Output is, for Samples, the logits of spans and pairs and the samples they belong to; otherwise the Scores of
+    Input is a list of documents, alone or together with the Training or the Search to do.
+    Output is, for Training, the logits of spans and pairs and the samples they belong to; otherwise the Scores of
     what was found.
 
     tok2vec (Model): The encoder: a `spacy-spert.WordpieceListener.v1`, or any Model[List[Doc], List[Floats2d]].
@@ -113,7 +124,7 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
         context=model.attrs["context"],
         pooling=model.attrs["pooling"],
     )
-    head: Model[HeadInputT, Tuple[Floats2d, Floats2d]] = PyTorchWrapper(
+    head: Model[HeadInputT, SampleScores] = PyTorchWrapper(
         network, convert_inputs=convert_inputs, convert_outputs=convert_outputs
     )
     model._layers.append(head)
@@ -172,20 +183,19 @@ def search(model: Model[InputT, OutputT], docs: List[Doc], task: Search, check: 
 
 
 def learn(
-    model: Model[InputT, OutputT], docs: List[Doc], sampler: Sampler
+    model: Model[InputT, OutputT], docs: List[Doc], task: Training
 ) -> Tuple[SampleScores, Callable[[Tuple[Floats2d, Floats2d]], List[Doc]]]:
     """Score the samples of a training batch.
 
     model (Model[InputT, OutputT]): The model.
     docs (List[Doc]): The documents, at least one of them not empty.
-    sampler (Sampler): Makes the samples.
+    task (Training): What to learn.
     RETURNS (Tuple[SampleScores, Callable]): Logits and samples, and what takes the gradients of the logits.
     """
     tok2vec, head = model.get_ref("tok2vec"), model.get_ref("head")
     outputs, backprop_tok2vec = tok2vec.begin_update(docs)
     states, layout = read_outputs(model, docs, outputs)
-    samples = sampler(layout)
-    (span_logits, pair_logits), backprop_head = head.begin_update((states, layout, samples))
+    scores, backprop_head = head.begin_update((states, layout, task.sampler(layout), task.near_misses))
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> List[Doc]:
         d_states = backprop_head(d_scores)
@@ -193,7 +203,7 @@ def learn(
         backprop_tok2vec(get_gradients(model.ops, docs, outputs, d_states, grad_factor))
         return docs
 
-    return (span_logits, pair_logits, samples), backprop
+    return scores, backprop
 
 
 def read_outputs(model: Model[InputT, OutputT], docs: List[Doc], outputs: List) -> Tuple[List[Floats2d], Layout]:
@@ -213,7 +223,7 @@ def read_outputs(model: Model[InputT, OutputT], docs: List[Doc], outputs: List) 
 
 def convert_inputs(model: Model, X: HeadInputT, is_train: bool) -> Tuple[ArgsKwargs, Callable]:
     """Arrays to torch; gradients of the embeddings back to arrays."""
-    states, layout, samples = X
+    states, *rest = X
     tensors = [xp2torch(state, requires_grad=is_train) for state in states]
 
     def backprop(gradients: ArgsKwargs) -> List[Floats2d]:
@@ -224,17 +234,18 @@ def convert_inputs(model: Model, X: HeadInputT, is_train: bool) -> Tuple[ArgsKwa
             for state, d_state in zip(states, d_states)
         ]
 
-    return ArgsKwargs(args=(tensors, layout, samples), kwargs={}), backprop
+    return ArgsKwargs(args=(tensors, *rest), kwargs={}), backprop
 
 
-def convert_outputs(model: Model, X_Y: tuple, is_train: bool) -> Tuple[Tuple[Floats2d, Floats2d], Callable]:
+def convert_outputs(model: Model, X_Y: tuple, is_train: bool) -> Tuple[SampleScores, Callable]:
     """Torch to arrays; gradients of the logits to torch."""
-    _, Y = X_Y
+    _, (*tensors, samples) = X_Y
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> ArgsKwargs:
         # Pairs without samples have no history that gradients could follow.
-        used = [(tensor, xp2torch(grad)) for tensor, grad in zip(Y, d_scores) if tensor.requires_grad]
-        tensors, gradients = zip(*used)
-        return ArgsKwargs(args=(tensors,), kwargs={"grad_tensors": gradients})
+        used = [(tensor, xp2torch(grad)) for tensor, grad in zip(tensors, d_scores) if tensor.requires_grad]
+        outputs, gradients = zip(*used)
+        return ArgsKwargs(args=(outputs,), kwargs={"grad_tensors": gradients})
 
-    return (cast(Floats2d, torch2xp(Y[0])), cast(Floats2d, torch2xp(Y[1]))), backprop
+    span_logits, pair_logits = (cast(Floats2d, torch2xp(tensor)) for tensor in tensors)
+    return (span_logits, pair_logits, samples), backprop

@@ -13,8 +13,8 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from .arrays import Floats, Found, Given, Ints, Layout, Samples, Scores, Windows, no_rows
-from .candidates import both_orders
+from .arrays import NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
+from .candidates import both_orders, near_miss_pairs
 from .heads import Sizes, SpanFeatures
 from .plans import ContextPlan, ContextT, SpanPlan, Stretch
 from .pooling import Indices, PoolingT, pool_windows, to_host
@@ -25,6 +25,8 @@ from .span_head import SpanHeadBuilder
 # about this many numbers at a time.
 BLOCK_TOKENS = 1024
 BLOCK_NUMBERS = 2**20
+
+NO_NEAR_MISSES = NearMisses()
 
 
 class Decisions(Protocol):
@@ -284,23 +286,32 @@ class SpertNetwork(nn.Module):
     # All of them
 
     def forward(
-        self,
-        states: List[Tensor],
-        layout: Layout,
-        samples: Samples,
-    ) -> Tuple[Tensor, Tensor]:
+        self, states: List[Tensor], layout: Layout, samples: Samples, near_misses: NearMisses = NO_NEAR_MISSES
+    ) -> Tuple[Tensor, Tensor, Samples]:
         """Score the samples of a training batch.
 
         states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
         layout (Layout): Indices into the concatenation of states.
         samples (Samples): Spans and pairs.
-        RETURNS (Tuple[Tensor, Tensor]): Logits of the spans, shape (n_spans, 1 + n_entity_labels), and of the pairs,
-            shape (n_pairs, n_relation_labels).
+        near_misses (NearMisses): Which spans are to be paired beside those of the samples.
+        RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (n_spans, 1 + n_entity_labels), and of the
+            pairs, shape (n_pairs, n_relation_labels), and the samples with the further pairs.
         """
         encoded = self.encode(states, layout)
         given = samples.span_labels if samples.given else None
         features, span_logits = self.classify(encoded, samples.spans, given, is_train=True)
-        return span_logits, self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
+        if near_misses.number and self.relation_head is not None and not samples.given:
+            samples = samples.add_unrelated(
+                near_miss_pairs(
+                    samples.spans,
+                    (samples.span_labels != NONE) & samples.can_pair,
+                    to_host(span_logits.detach().softmax(dim=1)[:, 0]),
+                    layout.sentence_of(samples.spans[:, 0]),
+                    **near_misses._asdict(),
+                )
+            )
+        pair_logits = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
+        return span_logits, pair_logits, samples
 
     @torch.inference_mode()
     def search(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import filter_spans
+from util import uncoded
 
 from spacy_spert.formats import Losses, StrictError
 from spacy_spert.formats.errors import Reasons
@@ -204,7 +205,7 @@ def test_odd_entry_loses_itself_or_is_an_error(tmp_path, record, reason, expecte
     _, doc = read_jsonl(path, NLP, losses)
     assert [label for *_, label, _ in rows(doc)] == ["GOOD"]
     assert losses.counts == {reason: 1}
-    message = losses.places[reason][0]
+    message = uncoded(losses.places[reason][0])
     assert message.startswith(f"{path}:2: ")
     assert expected in message
     assert strict_message(path) == message
@@ -248,8 +249,8 @@ def test_broken_record_is_named_and_skipped_or_an_error(tmp_path, record, expect
     losses = Losses()
     docs = list(read_jsonl(path, NLP, losses))
     assert [rows(doc) for doc in docs] == [[(1, 0, "LIVES_IN", 1.0)]] * 2
-    assert list(losses.places) == [Reasons.BROKEN]
-    (message,) = losses.places[Reasons.BROKEN]
+    assert list(uncoded(losses.places)) == [Reasons.BROKEN]
+    (message,) = uncoded(losses.places[Reasons.BROKEN])
     assert message.startswith(f"{path}:2: ")
     assert expected in message
     assert strict_message(path) == message
@@ -302,7 +303,7 @@ def test_units_of_offsets(tmp_path, unit, tokens):
     assert [token.i for token in doc if token.is_sent_start] == [0, 2]
     assert losses.counts == {Reasons.MISALIGNED: 1}
     within = "begins or ends within a character. Offsets were taken as"
-    assert (within in losses.places[Reasons.MISALIGNED][0]) == (unit != "characters")
+    assert (within in uncoded(losses.places[Reasons.MISALIGNED][0])) == (unit != "characters")
 
 
 def test_unknown_unit(tmp_path):
@@ -319,9 +320,9 @@ def test_misaligned_entity_is_lost_with_its_relations(tmp_path):
     assert spans(doc) == [(3, 4, "LOC"), (1, 2, "VERB")]
     assert rows(doc) == [(1, 0, "R", 1.0)]
     assert losses.counts == {Reasons.MISALIGNED: 1, Reasons.ENTITY_LOST: 2}
-    (message,) = losses.places[Reasons.MISALIGNED]
-    assert message.startswith(f"{path}:1: Entity 1 (1-3, 'PER') is not on token boundaries ('nn')")
-    assert "Relation 1 -> 0 ('R'): its head could not be kept." in losses.places[Reasons.ENTITY_LOST][0]
+    (message,) = uncoded(losses.places[Reasons.MISALIGNED])
+    assert uncoded(message).startswith(f"{path}:1: Entity 1 (1-3, 'PER') is not on token boundaries ('nn')")
+    assert "Relation 1 -> 0 ('R'): its head could not be kept." in uncoded(losses.places[Reasons.ENTITY_LOST][0])
     with pytest.raises(StrictError) as err:
         list(read_jsonl(path))
     assert str(err.value) == message
@@ -360,7 +361,7 @@ def test_empty_file(tmp_path, content):
     losses = Losses()
     assert list(read_jsonl(path, NLP, losses)) == []
     assert losses.counts == {Reasons.BROKEN: 1}
-    assert losses.places[Reasons.BROKEN][0].startswith(f"{path}: No records.")
+    assert uncoded(losses.places[Reasons.BROKEN][0]).startswith(f"{path}: No records.")
     with pytest.raises(StrictError, match="No records"):
         list(read_jsonl(path))
 
@@ -370,7 +371,7 @@ def test_byte_order_mark_and_bad_encoding(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(TOKENS).encode() + b"\r\n\xff\xfe\n")
     losses = Losses()
     assert len(list(read_jsonl(path, NLP, losses))) == 1
-    assert losses.places[Reasons.BROKEN][0].startswith(f"{path}:2: Not valid JSON: 'utf-8' codec can't decode")
+    assert uncoded(losses.places[Reasons.BROKEN][0]).startswith(f"{path}:2: Not valid JSON: 'utf-8' codec can't decode")
 
 
 SPERT = {
@@ -408,7 +409,7 @@ def test_spert_json_odd_relation_and_broken_record(tmp_path):
     losses = Losses()
     docs = list(read_spert_json(path, NLP, losses))
     assert [rows(doc) for doc in docs] == [[(1, 0, "LIVES_IN", 1.0)]] * 2
-    assert losses.places == {
+    assert uncoded(losses.places) == {
         Reasons.NO_ENTITY: [f"{path}, record 2: Relation 0 -> 9 ('X'): its tail is no entity of this record."],
         Reasons.BROKEN: [f"{path}, record 3: Expected the record to be an object, got: 3"],
     }
@@ -428,7 +429,7 @@ def test_spert_json_broken_file(tmp_path, content, expected):
     path.write_text(content)
     losses = Losses()
     assert list(read_spert_json(path, NLP, losses)) == []
-    assert f"{path}: {expected}" in losses.places[Reasons.BROKEN][0]
+    assert f"{path}: {expected}" in uncoded(losses.places[Reasons.BROKEN][0])
 
 
 def test_spert_json_types(tmp_path):
@@ -440,7 +441,7 @@ def test_spert_json_types(tmp_path):
     losses = Losses()
     docs = list(read_spert_json(path, NLP, losses, types=types))
     assert [(len(spans(doc)), len(rows(doc))) for doc in docs] == [(2, 1), (1, 0), (2, 0)]
-    assert losses.places == {
+    assert uncoded(losses.places) == {
         "entity: label is not in the types file": [
             f"{path}, record 2: Entity 0 (3-4, 'ORG'): its label is not in the types file. It has: ['LOC', 'PER']"
         ],
@@ -450,7 +451,7 @@ def test_spert_json_types(tmp_path):
             "It has: ['LIVES_IN', 'NEAR']"
         ],
     }
-    with pytest.raises(ValueError, match="types.json: 'relations' is missing from the record"):
+    with pytest.raises(ValueError, match="types.json: .*'relations' is missing from the record"):
         read_types(as_json(types, {"entities": {}}))
 
 
@@ -492,12 +493,12 @@ def test_writer_leaves_nothing_behind_on_an_error(tmp_path, write):
     set_entities(bad, "spert", [Span(bad, 0, 1, "A"), Span(bad, 0, 1, "B")], [])
     path = tmp_path / "out"
     path.write_text("before")
-    with pytest.raises(StrictError, match="document 2, 'a b ': Entity 1 .* covers the same tokens as entity 0"):
+    with pytest.raises(StrictError, match="document 2, 'a b ': .*Entity 1 .* covers the same tokens as entity 0"):
         write([good, bad], path)
     with pytest.raises(ValueError, match="no document to write"):
         write([], path)
     good.user_data["meta"] = {"when": object()}
-    with pytest.raises(StrictError, match="document 1, 'a b ': Object of type object is not JSON serializable"):
+    with pytest.raises(StrictError, match="document 1, 'a b ': .*Object of type object is not JSON serializable"):
         write([good], path)
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert path.read_text() == "before"
