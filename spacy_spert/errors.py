@@ -206,6 +206,7 @@ class Errors(metaclass=ErrorsWithCodes):
 
     S110 = "The number of texts to select must be above 0, got {n}."
     S111 = "There is nothing to select: {pool} has no text that can be used."
+    S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
 
 
 class Warnings(metaclass=ErrorsWithCodes):
