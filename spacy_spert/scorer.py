@@ -1,7 +1,7 @@
 """Scores of entities and relations, counted against all gold annotation. Fractions from 0 to 1."""
 
 from functools import partial
-from typing import Any, Callable, Collection, Dict, Hashable, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from spacy.scorer import PRFScore, get_ner_prf
 from spacy.tokens import Span
@@ -15,7 +15,7 @@ from .relations import DEFAULT_SPANS_KEY, get_relations
 # does), or in both orders ("twice", as PL-Marker does). Published figures differ in this.
 SYMMETRIC = ("once", "directed", "twice")
 
-Labelled = Tuple[str, Hashable]
+Labelled = Tuple[str, Tuple]
 CountsT = Dict[str, Dict[str, PRFScore]]
 
 
@@ -95,10 +95,10 @@ def count_spert(
         gold_spans = gold_entities(example.reference, spans_key)
         if gold_spans is None:
             continue
-        gold = _Reader(gold_spans, gold_relations(example.reference, spans_key), symmetric_labels, symmetric)
+        gold = Annotation(gold_spans, gold_relations(example.reference, spans_key), symmetric_labels, symmetric)
         predicted_spans = list(example.predicted.spans.get(spans_key, []))
         relations = get_relations(example.predicted, spans_key)
-        predicted = _Reader(predicted_spans, relations, symmetric_labels, symmetric, example)
+        predicted = Annotation(predicted_spans, relations, symmetric_labels, symmetric, example)
         for name, types in counts.items():
             right, found = set(getattr(gold, name)()), set(getattr(predicted, name)())
             for label in sorted({label for label, _ in right | found}):
@@ -116,7 +116,7 @@ def macro(values: Collection[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-class _Reader:
+class Annotation:
     """The annotation of one document as sets of (label, identity), in tokens of the reference."""
 
     def __init__(

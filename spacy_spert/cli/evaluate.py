@@ -40,6 +40,10 @@ def evaluate_cli(
     margin: Annotated[
         float, typer.Option("--margin", "-m", help="How far below the threshold a score is 'just under' it")
     ] = 0.1,
+    hard_negatives: Annotated[
+        Optional[Path],
+        typer.Option("--hard-negatives", "-H", help="Annotated data to count false relations on", exists=True),
+    ] = None,
     batch_size: Annotated[
         Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
     ] = None,
@@ -64,6 +68,7 @@ def evaluate_cli(
             symmetric=symmetric,
             gold_entities=gold_entities,
             margin=margin,
+            hard_negatives=hard_negatives,
             batch_size=batch_size,
             progress=True,
         )
@@ -71,9 +76,9 @@ def evaluate_cli(
         msg.fail("Can't evaluate", str(err), exits=1)
     for note in evaluation.notes:
         msg.info(note)
-    for title, (header, *rows) in evaluation.tables:
+    for title, (header, *rows) in [*evaluation.tables, evaluation.false_relation_table]:
         msg.divider(title)
-        msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r"))
+        msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
     msg.divider("Errors by kind")
     msg.table(evaluation.errors, aligns=("l", "r"))
     if output is not None:
@@ -93,6 +98,7 @@ def evaluate(
     symmetric: str = "once",
     gold_entities: bool = False,
     margin: float = 0.1,
+    hard_negatives: Optional[Path] = None,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> "Evaluation":
@@ -107,6 +113,7 @@ def evaluate(
     symmetric (str): How relations without direction count: "once", "directed" or "twice".
     gold_entities (bool): Give the component the gold entities and score its relations alone.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    hard_negatives (Optional[Path]): Annotated data to count false relations on, in the same format.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Evaluation): The scores, and the documents with their errors.
@@ -130,6 +137,7 @@ def evaluate(
         symmetric=symmetric,
         gold_entities=gold_entities,
         margin=margin,
+        hard_negatives=None if hard_negatives is None else _read(Path(hard_negatives), nlp),
         batch_size=batch_size,
         progress=progress,
     )

@@ -1,0 +1,183 @@
+"""A pipeline's component run over annotated documents, also with thresholds so low that nearly everything comes out."""
+
+from contextlib import contextmanager
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from spacy.language import Language
+from spacy.pipeline.functions import DocCleaner
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import minibatch
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..alignment import gold_entities, map_span, token_map
+from ..errors import Errors
+from ..pipeline import Spert
+from ..relations import Relation, get_relations
+from .scored import DocumentRows, read_document
+
+# The lowest score of a relation that is looked at beside those that come out.
+FLOOR = 0.01
+# Where given entities lie while the component runs.
+GIVEN_KEY = "spacy_spert_given_entities"
+
+
+class Predicted(NamedTuple):
+    """A document with what came out, and what had a score.
+
+    doc (Doc): The document as the pipeline leaves it, without the encoder's output.
+    rows (DocumentRows): The candidates.
+    relations (List[Relation]): The candidate relations, on spans of the document.
+    """
+
+    doc: Doc
+    rows: DocumentRows
+    relations: List[Relation]
+
+
+def find_component(nlp: Language, name: Optional[str] = None) -> Tuple[str, Spert]:
+    """Find the pipeline's 'spert' component.
+
+    nlp (Language): The pipeline.
+    name (Optional[str]): Its name, if it is known.
+    RETURNS (Tuple[str, Spert]): Its name, and the component.
+    RAISES (ValueError): If there is none, none of this name, or several and no name is given.
+    """
+    found = {each: pipe for each, pipe in nlp.pipeline if isinstance(pipe, Spert)}
+    if not found:
+        raise ValueError(Errors.S040.format(names=nlp.pipe_names))
+    if name is None and len(found) > 1:
+        raise ValueError(Errors.S042.format(names=list(found)))
+    name = next(iter(found)) if name is None else name
+    if name not in found:
+        raise ValueError(Errors.S043.format(name=name, names=list(found)))
+    return name, found[name]
+
+
+def find_annotated(examples: Iterable[Example], key: str) -> Tuple[Dict[int, Example], int]:
+    """Choose the documents whose entities are annotated.
+
+    examples (Iterable[Example]): The documents.
+    key (str): The span group of the annotation.
+    RETURNS (Tuple[Dict[int, Example], int]): The annotated documents by their number from 1, and how many others
+        there are.
+    RAISES (ValueError): If none is annotated.
+    """
+    numbered = dict(enumerate(examples, start=1))
+    chosen = {i: example for i, example in numbered.items() if gold_entities(example.reference, key) is not None}
+    if not chosen:
+        raise ValueError(Errors.S046.format(n=len(numbered), key=key))
+    return chosen, len(numbered) - len(chosen)
+
+
+@contextmanager
+def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
+    """Change settings for a while, whatever happens meanwhile.
+
+    cfg (Dict[str, Any]): The settings.
+    values: What to change.
+    """
+    before = {name: cfg[name] for name in values}
+    cfg.update(values)
+    try:
+        yield
+    finally:
+        cfg.update(before)
+
+
+@contextmanager
+def entities_given(cfg: Dict[str, Any], examples: Iterable[Example]) -> Iterator[int]:
+    """Let the component take the gold entities for a while.
+
+    cfg (Dict[str, Any]): The component's settings.
+    examples (Iterable[Example]): The documents, not predicted yet.
+    YIELDS (int): How many gold entities can't be given, as they are not on predicted tokens.
+    """
+    unmapped = sum(_give_entities(example, cfg["spans_key"]) for example in examples)
+    with changed(cfg, task="relations", entities_key=GIVEN_KEY):
+        yield unmapped
+
+
+def lowered(cfg: Mapping[str, Any], floor: float = FLOOR) -> Dict[str, Any]:
+    """The settings with which nearly everything that has a score comes out.
+
+    cfg (Mapping[str, Any]): The component's settings.
+    floor (float): The lowest score of a relation.
+    RETURNS (Dict[str, Any]): What to change, see `changed`.
+    """
+    values = {"relation_threshold": floor, "relation_thresholds": [], "entity_thresholds": [], "relations_per_token": 0}
+    return {name: value for name, value in values.items() if name in cfg}
+
+
+def relation_threshold(cfg: Mapping[str, Any], label: str) -> float:
+    """The lowest score with which a relation comes out.
+
+    cfg (Mapping[str, Any]): The component's settings.
+    label (str): The label of the relation.
+    RETURNS (float): The threshold of the label, or else the common one.
+    """
+    return dict(cfg.get("relation_thresholds") or ()).get(label, cfg["relation_threshold"])
+
+
+def predict(
+    nlp: Language,
+    name: str,
+    examples: Iterable[Example],
+    *,
+    symmetric: str = "once",
+    floor: float = FLOOR,
+    batch_size: Optional[int] = None,
+    progress: bool = False,
+) -> Iterator[Predicted]:
+    """Run a pipeline over documents. The component runs twice on each: with low thresholds, and with its own.
+
+    nlp (Language): The pipeline. Its settings are afterwards as they were.
+    name (str): The name of the component.
+    examples (Iterable[Example]): The documents. They get what is predicted.
+    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    floor (float): The lowest score of a relation that is a candidate.
+    batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
+    progress (bool): Show a progress bar, if there is a terminal.
+    YIELDS (Predicted): For each document what was predicted.
+    """
+    spert: Spert = nlp.get_pipe(name)  # type: ignore[assignment]
+    cfg, key = spert.cfg, spert.cfg["spans_key"]
+    at = nlp.pipe_names.index(name)
+    first, rest = nlp.pipe_names[:at], nlp.pipe_names[at:]
+    examples, size = list(examples), batch_size or nlp.batch_size
+    clean = DocCleaner({"tensor": None, "_.trf_data": None}, silent=True)
+    bar = tqdm(total=len(examples), unit=" docs", leave=False, disable=None if progress else True)
+    with bar:
+        for batch in minibatch(examples, size):
+            with nlp.select_pipes(enable=first):
+                docs = list(nlp.pipe([example.predicted for example in batch], batch_size=size))
+            for example, doc in zip(batch, docs):
+                example.predicted = doc
+            ents = [list(doc.ents) for doc in docs]
+            with changed(cfg, **lowered(cfg, floor)):
+                spert.set_annotations(docs, spert.predict(docs))
+            found = [
+                (read_document(example, doc, key, cfg["symmetric_labels"], symmetric), get_relations(doc, key))
+                for example, doc in zip(batch, docs)
+            ]
+            if cfg["task"] != "relations":
+                for doc, before in zip(docs, ents):
+                    doc.set_ents(before)
+            with nlp.select_pipes(enable=rest):
+                docs = list(nlp.pipe(docs, batch_size=size))
+            for example, doc, (rows, relations) in zip(batch, docs, found):
+                doc.spans.pop(GIVEN_KEY, None)
+                # The encoder's output of a whole corpus would need a lot of memory.
+                example.predicted = clean(doc)
+                bar.update()
+                yield Predicted(example.predicted, rows, relations)
+
+
+def _give_entities(example: Example, key: str) -> int:
+    """Write the gold entities on the predicted document, and count those that are not on its tokens."""
+    starts, ends = token_map(example.reference, example.predicted, example)
+    spans = gold_entities(example.reference, key) or []
+    places = [(*map_span(span, starts, ends), span.label_) for span in spans]
+    mapped = sorted({place for place in places if place[0] >= 0})
+    example.predicted.spans[GIVEN_KEY] = [Span(example.predicted, *place) for place in mapped]
+    return sum(place[0] < 0 for place in places)

@@ -1,0 +1,194 @@
+"""Everything that a component gives a score, also below its thresholds, with whether it is right: plain arrays.
+
+A candidate is an entity with its most probable label, or a relation between two of these entities. A relation is right
+if its boundaries and label and the labels of its entities are, as in the strict score.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Collection, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..alignment import gold_entities, gold_relations
+from ..candidates import Bools, Ints
+from ..relations import SCORES_ATTR, get_relations
+from ..scorer import Annotation
+
+Doubles = NDArray[numpy.float64]
+# A relation label with the labels of head and tail.
+RelationType = Tuple[str, str, str]
+
+
+class DocumentRows(NamedTuple):
+    """The candidates of one document.
+
+    entities (List[Tuple[str, float, bool]]): Label, score, and whether it is right.
+    relations (List[Tuple[str, float, bool, int, int]]): The same, and head and tail as indices into the entities.
+    gold_entities (List[str]): Labels of the gold entities.
+    gold_relations (List[RelationType]): The gold relations.
+    """
+
+    entities: List[Tuple[str, float, bool]]
+    relations: List[Tuple[str, float, bool, int, int]]
+    gold_entities: List[str]
+    gold_relations: List[RelationType]
+
+
+@dataclass
+class Candidates:
+    """Entities or relations of many documents, one after the other.
+
+    labels (List[str]): The labels, each a column.
+    documents (Ints): Document of each candidate, from 0, shape (n,).
+    columns (Ints): Label of each candidate, shape (n,).
+    scores (Doubles): From 0 to 1, shape (n,).
+    right (Bools): Whether it is right, shape (n,). No two that are right are the same gold annotation.
+    gold (Ints): How many there are in the gold data, shape (n_documents, n_labels).
+    """
+
+    labels: List[str]
+    documents: Ints
+    columns: Ints
+    scores: Doubles
+    right: Bools
+    gold: Ints
+
+    def count(self, kept: Bools) -> Ints:
+        """Count what is right and wrong if some of the candidates come out.
+
+        kept (Bools): Which ones, shape (n,).
+        RETURNS (Ints): True positives, false positives and false negatives, shape (n_documents, n_labels, 3).
+        """
+        counts = numpy.zeros((*self.gold.shape, 3), dtype="int64")
+        for i, chosen in enumerate((kept & self.right, kept & ~self.right)):
+            numpy.add.at(counts[:, :, i], (self.documents[chosen], self.columns[chosen]), 1)
+        counts[:, :, 2] = self.gold - counts[:, :, 0]
+        return counts
+
+
+@dataclass
+class Scored:
+    """The candidates of a component over annotated documents.
+
+    entities (Candidates): The entities.
+    relations (Candidates): The relations.
+    pairs (Ints): Head and tail of each relation as indices into the entities, shape (n_relations, 2).
+    gold_types (Counter[RelationType]): How often the gold data has each relation between such entities.
+    logits (Optional[Doubles]): Logits of the entities, column 0 for none, shape (n_entities, 1 + n_entity_labels), if
+        they were asked for.
+    given (bool): Whether the entities were given and thus have no scores.
+    """
+
+    entities: Candidates
+    relations: Candidates
+    pairs: Ints
+    gold_types: "Counter[RelationType]" = field(default_factory=Counter)
+    logits: Optional[Doubles] = None
+    given: bool = False
+
+    @property
+    def n_documents(self) -> int:
+        """RETURNS (int): Number of documents."""
+        return len(self.entities.gold)
+
+    def types(self) -> List[RelationType]:
+        """RETURNS (List[RelationType]): Each relation's label with the predicted labels of head and tail."""
+        names = numpy.asarray(self.entities.labels, dtype=object)[self.entities.columns[self.pairs]]
+        labels = numpy.asarray(self.relations.labels, dtype=object)[self.relations.columns]
+        return [(label, head, tail) for label, (head, tail) in zip(labels.tolist(), names.reshape(-1, 2).tolist())]
+
+
+def read_document(
+    example: Example, doc: Doc, key: str, symmetric_labels: Collection[str], symmetric: str = "once"
+) -> DocumentRows:
+    """Read the candidates of a document and compare them with its gold annotation.
+
+    example (Example): The document and its reference.
+    doc (Doc): What was predicted with low thresholds, in the tokens of the example's predicted document.
+    key (str): The span group.
+    symmetric_labels (Collection[str]): Relation labels without direction.
+    symmetric (str): How they are counted. "twice" is as "once" here, as that counts the same relations.
+    RETURNS (DocumentRows): The candidates.
+    """
+    symmetric = "once" if symmetric == "twice" else symmetric
+    gold_spans, gold_rels = gold_entities(example.reference, key) or [], gold_relations(example.reference, key)
+    spans, relations = list(doc.spans.get(key, ())), get_relations(doc, key)
+    gold = Annotation(gold_spans, gold_rels, symmetric_labels, symmetric)
+    found = Annotation(spans, relations, symmetric_labels, symmetric, example)
+    group_scores = doc.spans[key].attrs.get(SCORES_ATTR) if spans else None
+    scores = [1.0] * len(spans) if group_scores is None else [float(score) for score in group_scores]
+    index = {(span.start, span.end, span.label): i for i, span in enumerate(spans)}
+    ends = [[index[span.start, span.end, span.label] for span in relation[:2]] for relation in relations]
+    right_spans, right_relations = set(gold.spans()), set(gold.rels_strict())
+    return DocumentRows(
+        [(item[0], score, item in right_spans) for item, score in zip(found.spans(), scores)],
+        [
+            (item[0], relation.score, item in right_relations, head, tail)
+            for item, relation, (head, tail) in zip(found.rels_strict(), relations, ends)
+        ],
+        [label for label, _ in right_spans],
+        [(label, head[2], tail[2]) for label, (head, tail) in right_relations],
+    )
+
+
+def gather(
+    documents: Iterable[DocumentRows],
+    entity_labels: Iterable[str],
+    relation_labels: Iterable[str],
+    *,
+    logits: Optional[Doubles] = None,
+    given: bool = False,
+) -> Scored:
+    """Put the candidates of documents together.
+
+    documents (Iterable[DocumentRows]): The candidates of each document.
+    entity_labels (Iterable[str]): The component's entity labels. Those that only the gold data has are added.
+    relation_labels (Iterable[str]): Its relation labels.
+    logits (Optional[Doubles]): Logits of all entities, shape (n_entities, 1 + n_entity_labels).
+    given (bool): Whether the entities were given.
+    RETURNS (Scored): All candidates.
+    """
+    documents = list(documents)
+    firsts = numpy.cumsum([0, *(len(rows.entities) for rows in documents)])
+    pairs = [
+        (head + first, tail + first)
+        for first, rows in zip(firsts.tolist(), documents)
+        for _, _, _, head, tail in rows.relations
+    ]
+    return Scored(
+        _candidates([rows.entities for rows in documents], [rows.gold_entities for rows in documents], entity_labels),
+        _candidates(
+            [[row[:3] for row in rows.relations] for rows in documents],
+            [[label for label, _, _ in rows.gold_relations] for rows in documents],
+            relation_labels,
+        ),
+        numpy.asarray(pairs, dtype="int64").reshape(-1, 2),
+        Counter(relation for rows in documents for relation in rows.gold_relations),
+        logits,
+        given,
+    )
+
+
+def _candidates(
+    documents: Sequence[Sequence[Tuple[str, float, bool]]], gold: Sequence[Sequence[str]], labels: Iterable[str]
+) -> Candidates:
+    names = list(dict.fromkeys([*labels, *sorted({label for of_document in gold for label in of_document})]))
+    column = {label: i for i, label in enumerate(names)}
+    rows = [(i, column[label], score, right) for i, rows in enumerate(documents) for label, score, right in rows]
+    numbers, columns, scores, right = zip(*rows) if rows else ((), (), (), ())
+    counts = numpy.zeros((len(documents), len(names)), dtype="int64")
+    for i, of_document in enumerate(gold):
+        for label in of_document:
+            counts[i, column[label]] += 1
+    return Candidates(
+        names,
+        numpy.asarray(numbers, dtype="int64"),
+        numpy.asarray(columns, dtype="int64"),
+        numpy.asarray(scores, dtype="float64"),
+        numpy.asarray(right, dtype=bool),
+        counts,
+    )

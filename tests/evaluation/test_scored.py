@@ -1,0 +1,83 @@
+"""All that has a score, as arrays, with whether it is right."""
+
+from spacy.training import Example
+from spacy.vocab import Vocab
+from util import make_doc
+
+from spacy_spert.evaluation.scored import DocumentRows, gather, read_document
+from spacy_spert.relations import set_entities
+
+TEXT = "Ann Lee works for Acme Labs in Bonn ."
+ENTITIES = [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "LOC")]
+
+
+def make_pair(gold, predicted, relations, scores):
+    vocab = Vocab()
+    doc = make_doc(vocab, TEXT, predicted)
+    set_entities(doc, "spert", doc.spans["spert"], relations, scores)
+    return Example(doc, make_doc(vocab, *gold))
+
+
+def read(gold, predicted, relations, scores, symmetric_labels=(), symmetric="once"):
+    example = make_pair(gold, predicted, relations, scores)
+    return read_document(example, example.predicted, "spert", symmetric_labels, symmetric)
+
+
+def test_right_are_those_of_the_strict_score():
+    gold = (TEXT, ENTITIES, [(0, 1, "works_for"), (1, 2, "based_in")])
+    predicted = [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "ORG")]
+    relations = [(0, 1, "works_for", 0.5), (1, 0, "works_for", 0.25), (1, 2, "based_in", 0.75)]
+    rows = read(gold, predicted, relations, [1.0, 0.5, 0.25])
+    assert rows.entities == [("PER", 1.0, True), ("ORG", 0.5, True), ("ORG", 0.25, False)]
+    # Bonn has another label, so that its relation is not right.
+    assert rows.relations == [
+        ("works_for", 0.5, True, 0, 1),
+        ("works_for", 0.25, False, 1, 0),
+        ("based_in", 0.75, False, 1, 2),
+    ]
+    assert sorted(rows.gold_entities) == ["LOC", "ORG", "PER"]
+    assert sorted(rows.gold_relations) == [("based_in", "ORG", "LOC"), ("works_for", "PER", "ORG")]
+
+
+def test_symmetric_relations_are_right_in_both_orders_unless_their_direction_counts():
+    gold = (TEXT, ENTITIES, [(1, 0, "near")])
+    for symmetric, right in (("once", True), ("twice", True), ("directed", False)):
+        rows = read(gold, ENTITIES, [(0, 1, "near", 0.5)], [1.0] * 3, ["near"], symmetric)
+        assert rows.relations == [("near", 0.5, right, 0, 1)]
+        assert len(rows.gold_relations) == 1
+
+
+def test_entities_without_scores_are_certain():
+    rows = read((TEXT, ENTITIES), ENTITIES[:1], [], None)
+    assert rows.entities == [("PER", 1.0, True)]
+
+
+def test_documents_are_put_together():
+    first = DocumentRows(
+        [("B", 0.5, True), ("A", 0.25, False)], [("r", 0.5, True, 1, 0)], ["B", "C"], [("r", "A", "B")]
+    )
+    second = DocumentRows([], [], ["A"], [])
+    third = DocumentRows([("A", 1.0, True), ("A", 0.75, True)], [("q", 0.25, False, 0, 1)], ["A", "A"], [])
+    scored = gather([first, second, third], ["A", "B"], ["q", "r"])
+    assert scored.n_documents == 3
+    assert scored.entities.labels == ["A", "B", "C"] and scored.relations.labels == ["q", "r"]
+    assert scored.entities.documents.tolist() == [0, 0, 2, 2]
+    assert scored.entities.columns.tolist() == [1, 0, 0, 0]
+    assert scored.entities.scores.tolist() == [0.5, 0.25, 1.0, 0.75]
+    assert scored.entities.gold.tolist() == [[0, 1, 1], [1, 0, 0], [2, 0, 0]]
+    assert scored.pairs.tolist() == [[1, 0], [2, 3]]
+    assert scored.types() == [("r", "A", "B"), ("q", "A", "A")]
+    assert scored.gold_types == {("r", "A", "B"): 1}
+    counts = scored.entities.count(scored.entities.scores > 0.3)
+    assert counts.tolist() == [
+        [[0, 0, 0], [1, 0, 0], [0, 0, 1]],
+        [[0, 0, 1], [0, 0, 0], [0, 0, 0]],
+        [[2, 0, 0], [0, 0, 0], [0, 0, 0]],
+    ]
+    assert scored.relations.count(scored.relations.scores >= 0)[2].tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_nothing_is_put_together():
+    scored = gather([DocumentRows([], [], [], [])], ["A"], [])
+    assert scored.entities.count(scored.entities.right).tolist() == [[[0, 0, 0]]]
+    assert scored.pairs.shape == (0, 2) and scored.types() == []
