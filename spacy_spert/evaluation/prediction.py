@@ -1,8 +1,10 @@
 """A pipeline's component run over annotated documents, also with thresholds so low that nearly everything comes out."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+import numpy
 from spacy.language import Language
 from spacy.pipeline.functions import DocCleaner
 from spacy.tokens import Doc, Span
@@ -11,10 +13,11 @@ from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..alignment import gold_entities, map_span, token_map
+from ..candidates import Samples
 from ..errors import Errors
 from ..pipeline import Spert
 from ..relations import Relation, get_relations
-from .scored import DocumentRows, read_document
+from .scored import DocumentRows, Doubles, Scored, gather, read_document
 
 # The lowest score of a relation that is looked at beside those that come out.
 FLOOR = 0.01
@@ -98,14 +101,17 @@ def entities_given(cfg: Dict[str, Any], examples: Iterable[Example]) -> Iterator
         yield unmapped
 
 
-def lowered(cfg: Mapping[str, Any], floor: float = FLOOR) -> Dict[str, Any]:
+def lowered(cfg: Mapping[str, Any], floor: float = FLOOR, *, raw: bool = False) -> Dict[str, Any]:
     """The settings with which nearly everything that has a score comes out.
 
     cfg (Mapping[str, Any]): The component's settings.
     floor (float): The lowest score of a relation.
+    raw (bool): Give the scores as they are before any calibration.
     RETURNS (Dict[str, Any]): What to change, see `changed`.
     """
     values = {"relation_threshold": floor, "relation_thresholds": [], "entity_thresholds": [], "relations_per_token": 0}
+    if raw:
+        values["calibration"] = None
     return {name: value for name, value in values.items() if name in cfg}
 
 
@@ -141,36 +147,105 @@ def predict(
     YIELDS (Predicted): For each document what was predicted.
     """
     spert: Spert = nlp.get_pipe(name)  # type: ignore[assignment]
-    cfg, key = spert.cfg, spert.cfg["spans_key"]
-    at = nlp.pipe_names.index(name)
-    first, rest = nlp.pipe_names[:at], nlp.pipe_names[at:]
-    examples, size = list(examples), batch_size or nlp.batch_size
+    cfg, size = spert.cfg, batch_size or nlp.batch_size
+    rest = nlp.pipe_names[nlp.pipe_names.index(name) :]
     clean = DocCleaner({"tensor": None, "_.trf_data": None}, silent=True)
-    bar = tqdm(total=len(examples), unit=" docs", leave=False, disable=None if progress else True)
-    with bar:
+    for batch, docs in _upstream(nlp, name, list(examples), size, progress):
+        ents = [list(doc.ents) for doc in docs]
+        with changed(cfg, **lowered(cfg, floor)):
+            spert.set_annotations(docs, spert.predict(docs))
+        found = [
+            (_read(example, cfg, symmetric), get_relations(example.predicted, cfg["spans_key"])) for example in batch
+        ]
+        if cfg["task"] != "relations":
+            for doc, before in zip(docs, ents):
+                doc.set_ents(before)
+        with nlp.select_pipes(enable=rest):
+            docs = list(nlp.pipe(docs, batch_size=size))
+        for example, doc, (rows, relations) in zip(batch, docs, found):
+            doc.spans.pop(GIVEN_KEY, None)
+            # The encoder's output of a whole corpus would need a lot of memory.
+            example.predicted = clean(doc)
+            yield Predicted(example.predicted, rows, relations)
+
+
+def collect(
+    nlp: Language,
+    name: str,
+    examples: Iterable[Example],
+    *,
+    symmetric: str = "once",
+    floor: float = FLOOR,
+    batch_size: Optional[int] = None,
+    progress: bool = False,
+) -> Scored:
+    """Run a pipeline over documents and keep all candidates, with scores as they are before any calibration.
+
+    nlp (Language): The pipeline. Its settings are afterwards as they were.
+    name (str): The name of the component.
+    examples (Iterable[Example]): The documents.
+    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    floor (float): The lowest score of a relation that is a candidate.
+    batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
+    progress (bool): Show a progress bar, if there is a terminal.
+    RETURNS (Scored): The candidates, with logits of the entities unless they are given.
+    """
+    spert: Spert = nlp.get_pipe(name)  # type: ignore[assignment]
+    cfg, given = spert.cfg, spert.cfg["task"] == "relations"
+    rows: List[DocumentRows] = []
+    logits = [numpy.zeros((0, 1 + len(spert.entity_labels)))]
+    for batch, docs in _upstream(nlp, name, list(examples), batch_size or nlp.batch_size, progress):
+        with changed(cfg, **lowered(cfg, floor, raw=True)):
+            spert.set_annotations(docs, spert.predict(docs))
+        rows.extend(_read(example, cfg, symmetric) for example in batch)
+        if not given:
+            logits.append(_entity_logits(spert, docs))
+        for example in batch:
+            # Nothing more is needed of it.
+            example.predicted = nlp.make_doc("")
+    return gather(
+        rows,
+        spert.entity_labels,
+        spert.relation_labels,
+        logits=None if given else numpy.concatenate(logits),
+        given=given,
+    )
+
+
+def _upstream(
+    nlp: Language, name: str, examples: List[Example], size: int, progress: bool
+) -> Iterator[Tuple[List[Example], List[Doc]]]:
+    """Run what comes before the component, batch by batch."""
+    first = nlp.pipe_names[: nlp.pipe_names.index(name)]
+    with tqdm(total=len(examples), unit=" docs", leave=False, disable=None if progress else True) as bar:
         for batch in minibatch(examples, size):
             with nlp.select_pipes(enable=first):
                 docs = list(nlp.pipe([example.predicted for example in batch], batch_size=size))
             for example, doc in zip(batch, docs):
                 example.predicted = doc
-            ents = [list(doc.ents) for doc in docs]
-            with changed(cfg, **lowered(cfg, floor)):
-                spert.set_annotations(docs, spert.predict(docs))
-            found = [
-                (read_document(example, doc, key, cfg["symmetric_labels"], symmetric), get_relations(doc, key))
-                for example, doc in zip(batch, docs)
-            ]
-            if cfg["task"] != "relations":
-                for doc, before in zip(docs, ents):
-                    doc.set_ents(before)
-            with nlp.select_pipes(enable=rest):
-                docs = list(nlp.pipe(docs, batch_size=size))
-            for example, doc, (rows, relations) in zip(batch, docs, found):
-                doc.spans.pop(GIVEN_KEY, None)
-                # The encoder's output of a whole corpus would need a lot of memory.
-                example.predicted = clean(doc)
-                bar.update()
-                yield Predicted(example.predicted, rows, relations)
+            yield batch, docs
+            bar.update(len(batch))
+
+
+def _read(example: Example, cfg: Mapping[str, Any], symmetric: str) -> DocumentRows:
+    return read_document(example, cfg["spans_key"], cfg["symmetric_labels"], symmetric)
+
+
+def _entity_logits(spert: Spert, docs: List[Doc]) -> Doubles:
+    """The logits of the entities on the documents, column 0 for none."""
+    offsets = numpy.cumsum([0, *(len(doc) for doc in docs)]).tolist()
+    spans = [
+        (span.start + offset, span.end + offset)
+        for doc, offset in zip(docs, offsets)
+        for span in doc.spans[spert.cfg["spans_key"]]
+    ]
+    samples = replace(
+        Samples.empty(len(spert.relation_labels)),
+        spans=numpy.asarray(spans, dtype="int64").reshape(-1, 2),
+        span_labels=numpy.zeros(len(spans), dtype="int64"),
+    )
+    logits, _, _ = spert.model.predict((docs, samples))
+    return spert.model.ops.to_numpy(logits).astype("float64")
 
 
 def _give_entities(example: Example, key: str) -> int:

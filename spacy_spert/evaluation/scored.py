@@ -10,7 +10,6 @@ from typing import Collection, Iterable, List, NamedTuple, Optional, Sequence, T
 
 import numpy
 from numpy.typing import NDArray
-from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..alignment import gold_entities, gold_relations
@@ -26,13 +25,14 @@ RelationType = Tuple[str, str, str]
 class DocumentRows(NamedTuple):
     """The candidates of one document.
 
-    entities (List[Tuple[str, float, bool]]): Label, score, and whether it is right.
-    relations (List[Tuple[str, float, bool, int, int]]): The same, and head and tail as indices into the entities.
+    entities (List[Tuple[str, float, Optional[str]]]): Label, score, and the gold label of the same tokens.
+    relations (List[Tuple[str, float, bool, int, int]]): Label, score, whether it is right, and head and tail as indices
+        into the entities.
     gold_entities (List[str]): Labels of the gold entities.
     gold_relations (List[RelationType]): The gold relations.
     """
 
-    entities: List[Tuple[str, float, bool]]
+    entities: List[Tuple[str, float, Optional[str]]]
     relations: List[Tuple[str, float, bool, int, int]]
     gold_entities: List[str]
     gold_relations: List[RelationType]
@@ -69,6 +69,22 @@ class Candidates:
         counts[:, :, 2] = self.gold - counts[:, :, 0]
         return counts
 
+    def select(self, kept: Bools, documents: Bools) -> "Candidates":
+        """Leave out candidates of documents.
+
+        kept (Bools): Which candidates stay, shape (n,).
+        documents (Bools): Which documents they are of, shape (n_documents,).
+        RETURNS (Candidates): The others.
+        """
+        return Candidates(
+            self.labels,
+            self.documents[kept],
+            self.columns[kept],
+            self.scores[kept],
+            self.right[kept],
+            self.gold * documents[:, None],
+        )
+
 
 @dataclass
 class Scored:
@@ -77,7 +93,8 @@ class Scored:
     entities (Candidates): The entities.
     relations (Candidates): The relations.
     pairs (Ints): Head and tail of each relation as indices into the entities, shape (n_relations, 2).
-    gold_types (Counter[RelationType]): How often the gold data has each relation between such entities.
+    actual (Ints): Column of each entity's gold label, -1 where there is no gold entity, shape (n_entities,).
+    gold_types (List[Counter[RelationType]]): How often the gold data of each document relates entities of such labels.
     logits (Optional[Doubles]): Logits of the entities, column 0 for none, shape (n_entities, 1 + n_entity_labels), if
         they were asked for.
     given (bool): Whether the entities were given and thus have no scores.
@@ -86,7 +103,8 @@ class Scored:
     entities: Candidates
     relations: Candidates
     pairs: Ints
-    gold_types: "Counter[RelationType]" = field(default_factory=Counter)
+    actual: Ints
+    gold_types: List["Counter[RelationType]"] = field(default_factory=list)
     logits: Optional[Doubles] = None
     given: bool = False
 
@@ -94,6 +112,24 @@ class Scored:
     def n_documents(self) -> int:
         """RETURNS (int): Number of documents."""
         return len(self.entities.gold)
+
+    def select(self, chosen: Bools) -> "Scored":
+        """Leave out documents. The others keep their numbers, and those left out have neither candidates nor gold.
+
+        chosen (Bools): Which documents stay, shape (n_documents,).
+        RETURNS (Scored): Their candidates.
+        """
+        entities, relations = chosen[self.entities.documents], chosen[self.relations.documents]
+        index = numpy.cumsum(entities) - 1
+        return Scored(
+            self.entities.select(entities, chosen),
+            self.relations.select(relations, chosen),
+            index[self.pairs[relations]],
+            self.actual[entities],
+            [types if stays else Counter() for types, stays in zip(self.gold_types, chosen)],
+            None if self.logits is None else self.logits[entities],
+            self.given,
+        )
 
     def types(self) -> List[RelationType]:
         """RETURNS (List[RelationType]): Each relation's label with the predicted labels of head and tail."""
@@ -103,18 +139,17 @@ class Scored:
 
 
 def read_document(
-    example: Example, doc: Doc, key: str, symmetric_labels: Collection[str], symmetric: str = "once"
+    example: Example, key: str, symmetric_labels: Collection[str], symmetric: str = "once"
 ) -> DocumentRows:
     """Read the candidates of a document and compare them with its gold annotation.
 
-    example (Example): The document and its reference.
-    doc (Doc): What was predicted with low thresholds, in the tokens of the example's predicted document.
+    example (Example): The document, predicted with low thresholds, and its reference.
     key (str): The span group.
     symmetric_labels (Collection[str]): Relation labels without direction.
     symmetric (str): How they are counted. "twice" is as "once" here, as that counts the same relations.
     RETURNS (DocumentRows): The candidates.
     """
-    symmetric = "once" if symmetric == "twice" else symmetric
+    doc, symmetric = example.predicted, "once" if symmetric == "twice" else symmetric
     gold_spans, gold_rels = gold_entities(example.reference, key) or [], gold_relations(example.reference, key)
     spans, relations = list(doc.spans.get(key, ())), get_relations(doc, key)
     gold = Annotation(gold_spans, gold_rels, symmetric_labels, symmetric)
@@ -124,8 +159,9 @@ def read_document(
     index = {(span.start, span.end, span.label): i for i, span in enumerate(spans)}
     ends = [[index[span.start, span.end, span.label] for span in relation[:2]] for relation in relations]
     right_spans, right_relations = set(gold.spans()), set(gold.rels_strict())
+    gold_labels = {bounds: label for label, bounds in right_spans}
     return DocumentRows(
-        [(item[0], score, item in right_spans) for item, score in zip(found.spans(), scores)],
+        [(label, score, gold_labels.get(bounds)) for (label, bounds), score in zip(found.spans(), scores)],
         [
             (item[0], relation.score, item in right_relations, head, tail)
             for item, relation, (head, tail) in zip(found.rels_strict(), relations, ends)
@@ -153,6 +189,13 @@ def gather(
     RETURNS (Scored): All candidates.
     """
     documents = list(documents)
+    entities = _candidates(
+        [[(label, score, label == actual) for label, score, actual in rows.entities] for rows in documents],
+        [rows.gold_entities for rows in documents],
+        entity_labels,
+    )
+    column = {label: i for i, label in enumerate(entities.labels)}
+    actual = [-1 if row[2] is None else column[row[2]] for rows in documents for row in rows.entities]
     firsts = numpy.cumsum([0, *(len(rows.entities) for rows in documents)])
     pairs = [
         (head + first, tail + first)
@@ -160,14 +203,15 @@ def gather(
         for _, _, _, head, tail in rows.relations
     ]
     return Scored(
-        _candidates([rows.entities for rows in documents], [rows.gold_entities for rows in documents], entity_labels),
+        entities,
         _candidates(
             [[row[:3] for row in rows.relations] for rows in documents],
             [[label for label, _, _ in rows.gold_relations] for rows in documents],
             relation_labels,
         ),
         numpy.asarray(pairs, dtype="int64").reshape(-1, 2),
-        Counter(relation for rows in documents for relation in rows.gold_relations),
+        numpy.asarray(actual, dtype="int64"),
+        [Counter(rows.gold_relations) for rows in documents],
         logits,
         given,
     )

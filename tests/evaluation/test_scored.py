@@ -1,5 +1,6 @@
 """All that has a score, as arrays, with whether it is right."""
 
+import numpy
 from spacy.training import Example
 from spacy.vocab import Vocab
 from util import make_doc
@@ -20,7 +21,7 @@ def make_pair(gold, predicted, relations, scores):
 
 def read(gold, predicted, relations, scores, symmetric_labels=(), symmetric="once"):
     example = make_pair(gold, predicted, relations, scores)
-    return read_document(example, example.predicted, "spert", symmetric_labels, symmetric)
+    return read_document(example, "spert", symmetric_labels, symmetric)
 
 
 def test_right_are_those_of_the_strict_score():
@@ -28,7 +29,7 @@ def test_right_are_those_of_the_strict_score():
     predicted = [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "ORG")]
     relations = [(0, 1, "works_for", 0.5), (1, 0, "works_for", 0.25), (1, 2, "based_in", 0.75)]
     rows = read(gold, predicted, relations, [1.0, 0.5, 0.25])
-    assert rows.entities == [("PER", 1.0, True), ("ORG", 0.5, True), ("ORG", 0.25, False)]
+    assert rows.entities == [("PER", 1.0, "PER"), ("ORG", 0.5, "ORG"), ("ORG", 0.25, "LOC")]
     # Bonn has another label, so that its relation is not right.
     assert rows.relations == [
         ("works_for", 0.5, True, 0, 1),
@@ -49,15 +50,13 @@ def test_symmetric_relations_are_right_in_both_orders_unless_their_direction_cou
 
 def test_entities_without_scores_are_certain():
     rows = read((TEXT, ENTITIES), ENTITIES[:1], [], None)
-    assert rows.entities == [("PER", 1.0, True)]
+    assert rows.entities == [("PER", 1.0, "PER")]
 
 
 def test_documents_are_put_together():
-    first = DocumentRows(
-        [("B", 0.5, True), ("A", 0.25, False)], [("r", 0.5, True, 1, 0)], ["B", "C"], [("r", "A", "B")]
-    )
+    first = DocumentRows([("B", 0.5, "B"), ("A", 0.25, None)], [("r", 0.5, True, 1, 0)], ["B", "C"], [("r", "A", "B")])
     second = DocumentRows([], [], ["A"], [])
-    third = DocumentRows([("A", 1.0, True), ("A", 0.75, True)], [("q", 0.25, False, 0, 1)], ["A", "A"], [])
+    third = DocumentRows([("A", 1.0, "A"), ("A", 0.75, "A")], [("q", 0.25, False, 0, 1)], ["A", "A"], [])
     scored = gather([first, second, third], ["A", "B"], ["q", "r"])
     assert scored.n_documents == 3
     assert scored.entities.labels == ["A", "B", "C"] and scored.relations.labels == ["q", "r"]
@@ -65,9 +64,10 @@ def test_documents_are_put_together():
     assert scored.entities.columns.tolist() == [1, 0, 0, 0]
     assert scored.entities.scores.tolist() == [0.5, 0.25, 1.0, 0.75]
     assert scored.entities.gold.tolist() == [[0, 1, 1], [1, 0, 0], [2, 0, 0]]
+    assert scored.actual.tolist() == [1, -1, 0, 0] and scored.entities.right.tolist() == [True, False, True, True]
     assert scored.pairs.tolist() == [[1, 0], [2, 3]]
     assert scored.types() == [("r", "A", "B"), ("q", "A", "A")]
-    assert scored.gold_types == {("r", "A", "B"): 1}
+    assert scored.gold_types == [{("r", "A", "B"): 1}, {}, {}]
     counts = scored.entities.count(scored.entities.scores > 0.3)
     assert counts.tolist() == [
         [[0, 0, 0], [1, 0, 0], [0, 0, 1]],
@@ -75,6 +75,17 @@ def test_documents_are_put_together():
         [[2, 0, 0], [0, 0, 0], [0, 0, 0]],
     ]
     assert scored.relations.count(scored.relations.scores >= 0)[2].tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_documents_are_left_out():
+    first = DocumentRows([("B", 0.5, "B"), ("A", 0.25, None)], [("r", 0.5, True, 1, 0)], ["B"], [("r", "A", "B")])
+    second = DocumentRows([("A", 1.0, "A"), ("A", 0.75, "A")], [("q", 0.25, False, 0, 1)], ["A", "A"], [])
+    logits = numpy.arange(12.0).reshape(4, 3)
+    scored = gather([first, second], ["A", "B"], ["q", "r"], logits=logits).select(numpy.asarray([False, True]))
+    assert scored.entities.documents.tolist() == [1, 1] and scored.entities.scores.tolist() == [1.0, 0.75]
+    assert scored.entities.gold.tolist() == [[0, 0], [2, 0]] and scored.logits.tolist() == logits[2:].tolist()
+    assert scored.pairs.tolist() == [[0, 1]] and scored.relations.scores.tolist() == [0.25]
+    assert scored.actual.tolist() == [0, 0] and scored.gold_types == [{}, {}]
 
 
 def test_nothing_is_put_together():
