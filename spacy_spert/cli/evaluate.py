@@ -1,7 +1,7 @@
 """`spacy spert evaluate`: all scores of a pipeline, per label, and its errors by kind."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, List, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from wasabi import msg
@@ -9,9 +9,6 @@ from wasabi import msg
 from . import app
 
 if TYPE_CHECKING:
-    from spacy.language import Language
-    from spacy.training import Example
-
     from ..evaluation.run import Evaluation
 
 
@@ -126,18 +123,19 @@ def evaluate(
     from ..evaluation.report import render_report
     from ..evaluation.run import evaluate_pipeline
     from ..formats.files import open_whole
+    from ._data import check_outputs, read_examples
 
     data_path = Path(data_path)
-    _check_outputs(data_path, [Path(path) for path in (output, report) if path is not None])
+    check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
     nlp = util.load_model(model)
     evaluation = evaluate_pipeline(
         nlp,
-        _read(data_path, nlp),
+        read_examples(data_path, nlp),
         component=component,
         symmetric=symmetric,
         gold_entities=gold_entities,
         margin=margin,
-        hard_negatives=None if hard_negatives is None else _read(Path(hard_negatives), nlp),
+        hard_negatives=None if hard_negatives is None else read_examples(Path(hard_negatives), nlp),
         batch_size=batch_size,
         progress=progress,
     )
@@ -148,38 +146,3 @@ def evaluate(
         with open_whole(report) as file_:
             file_.write(render_report(evaluation, Path(model).name, data_path.name, limit))
     return evaluation
-
-
-def _check_outputs(data_path: Path, outputs: List[Path]) -> None:
-    """Before the work rather than after it."""
-    from ..errors import Errors
-
-    for i, path in enumerate(outputs):
-        reason = None
-        if path.is_dir():
-            reason = "it is a folder"
-        elif path.exists() and path.samefile(data_path):
-            reason = "it is the data"
-        elif path in outputs[:i]:
-            reason = "it is the other output as well"
-        if reason is not None:
-            raise ValueError(Errors.S048.format(path=path, reason=reason))
-
-
-def _read(path: Path, nlp: "Language") -> List["Example"]:
-    import warnings
-
-    from spacy.training import Corpus
-
-    from ..errors import Errors
-
-    try:
-        with warnings.catch_warnings():
-            # spaCy's warning that no file was found is our error below.
-            warnings.filterwarnings("ignore", message=r"\[W090\]")
-            examples = list(Corpus(path)(nlp))
-    except Exception as err:  # whatever its parser meets in a file of another kind
-        raise ValueError(Errors.S047.format(path=path, error=err)) from err
-    if not examples:
-        raise ValueError(Errors.S041.format(path=path))
-    return examples
