@@ -163,6 +163,15 @@ class Errors:
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
+    S120 = (
+        "Can't compare evaluations of different documents ({one} and {other} documents). Pipelines with different "
+        "spans_key need data with the entities in both span groups."
+    )
+    S121 = "{what} must be {expected}, got: {value}"
+    S122 = (
+        "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
+        "data, or fewer folds (--folds)."
+    )
 
 
 class Warnings:

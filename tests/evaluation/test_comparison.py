@@ -4,9 +4,15 @@ import numpy
 import pytest
 from spacy.training import Example
 from spacy.vocab import Vocab
-from util import make_doc
+from util import make_doc, make_evaluation
 
-from spacy_spert.evaluation.comparison import Difference, bootstrap, count_documents, prf
+from spacy_spert.evaluation.comparison import (
+    Difference,
+    bootstrap,
+    compare_evaluations,
+    count_documents,
+    prf,
+)
 from spacy_spert.scorer import count_spert, scores_of
 
 TEXT = "Ann Lee works for Acme Labs in Bonn ."
@@ -90,3 +96,68 @@ def test_draws_follow_from_the_seed():
     generator = numpy.random.default_rng(0)
     one, other = generator.integers(0, 5, (30, 2, 3)), generator.integers(0, 5, (30, 2, 3))
     assert bootstrap(one, other, seed=1) == bootstrap(one, other, seed=1) != bootstrap(one, other, seed=2)
+
+
+GOLD = (TEXT, ENTITIES, [(0, 1, "works_for"), (1, 2, "based_in")])
+
+
+def described(deviations):
+    return [(each.kind, " ".join(span.text for span in each.spans), each.label, each.score) for each in deviations]
+
+
+def test_what_only_one_predicts():
+    a = (TEXT, [(0, 2, "PER"), (4, 6, "ORG")], [(0, 1, "works_for")])
+    b = (TEXT, [(0, 2, "ORG"), (4, 6, "ORG"), (7, 8, "LOC")], [(0, 1, "works_for"), (1, 2, "based_in")])
+    comparison = compare_evaluations(
+        make_evaluation([(a, GOLD), (GOLD, GOLD)]), make_evaluation([(b, GOLD), (GOLD, GOLD)])
+    )
+    # Ann Lee has another label in B, so that her relation is another one, as in the strict score.
+    assert described(comparison.deviations[0]) == [
+        ("only A, right", "Ann Lee", "PER", None),
+        ("only B, right", "Bonn", "LOC", None),
+        ("only B, wrong", "Ann Lee", "ORG", None),
+        ("only A, right", "Ann Lee Acme Labs", "works_for", 1.0),
+        ("only B, right", "Acme Labs Bonn", "based_in", 1.0),
+        ("only B, wrong", "Ann Lee Acme Labs", "works_for", 1.0),
+    ]
+    assert comparison.deviations[1] == [] and comparison.n_differing == 1
+    assert comparison.kinds == {"only A, right": 2, "only B, right": 2, "only A, wrong": 0, "only B, wrong": 2}
+
+
+def test_symmetric_relations_differ_in_order_only_where_their_direction_counts():
+    a, b = (TEXT, ENTITIES, [(0, 1, "near")]), (TEXT, ENTITIES, [(1, 0, "near")])
+    for symmetric, n in (("once", 0), ("twice", 0), ("directed", 2)):
+        settings = {"cfg": {"symmetric_labels": ["near"]}, "symmetric": symmetric}
+        one, other = make_evaluation([(a, a)], **settings), make_evaluation([(b, a)], **settings)
+        assert len(compare_evaluations(one, other).deviations[0]) == n
+
+
+def test_tables_and_json_hold_all_scores():
+    one, other = make_evaluation([((TEXT, ENTITIES, []), GOLD)]), make_evaluation([(GOLD, GOLD)])
+    comparison = compare_evaluations(one, other, samples=10)
+    tables = dict(comparison.tables)
+    assert list(tables) == ["Entities", "Relations by boundaries", "Relations, strict"]
+    assert tables["Relations, strict"] == [
+        ("", "A", "B", "B - A", "95 % interval"),
+        ("P", "0.0000", "1.0000", "+1.0000", "+1.0000 to +1.0000"),
+        ("R", "0.0000", "1.0000", "+1.0000", "+1.0000 to +1.0000"),
+        ("F", "0.0000", "1.0000", "+1.0000", "+1.0000 to +1.0000"),
+        ("macro F", "0.0000", "1.0000", "+1.0000", "+1.0000 to +1.0000"),
+        ("F based_in", "0.0000", "1.0000", "+1.0000", "+1.0000 to +1.0000"),
+        ("F works_for", "0.0000", "1.0000", "+1.0000", "+1.0000 to +1.0000"),
+    ]
+    data = comparison.to_json()
+    assert data["scores"]["rels"]["F"] == {"a": 0.0, "b": 1.0, "difference": 1.0, "low": 1.0, "high": 1.0}
+    assert (data["documents"], data["differing_documents"], data["samples"]) == (1, 1, 10)
+    assert data["deviations"]["only B, right"] == 2
+
+
+def test_entities_that_were_given_are_not_compared():
+    one, other = (make_evaluation([(GOLD, GOLD)], gold_entities=True) for _ in range(2))
+    assert list(compare_evaluations(one, other).differences) == ["rels", "rels_strict"]
+
+
+def test_other_documents_are_an_error():
+    one = make_evaluation([(GOLD, GOLD)])
+    with pytest.raises(ValueError, match=r"different documents \(1 and 2 documents\)"):
+        compare_evaluations(one, make_evaluation([(GOLD, GOLD)] * 2))
