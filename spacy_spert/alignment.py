@@ -3,14 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Counter as CounterT
-from typing import Dict, List, Literal, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, Optional, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from wasabi import table
 
-from .candidates import Ints
 from .errors import Errors
 from .relations import Relation, describe_doc, describe_span, get_relations
 
@@ -93,25 +92,6 @@ def labels_of(counts: CountsT) -> List[str]:
     RETURNS (List[str]): The labels, sorted.
     """
     return sorted({label for label, _ in counts})
-
-
-def sentence_bounds(docs: Sequence[Doc]) -> Ints:
-    """Where the sentences of a batch begin, in flat tokens. A document without sentence marks is one sentence.
-
-    docs (Sequence[Doc]): The batch.
-    RETURNS (Ints): Ascending boundaries, the number of tokens last, shape (n_sentences + 1,).
-    """
-    bounds = []
-    offset = 0
-    for doc in docs:
-        if not len(doc):
-            continue
-        bounds.append(offset)
-        if doc.has_annotation("SENT_START"):
-            starts = numpy.nonzero(doc.to_array("SENT_START")[1:] == 1)[0]
-            bounds.extend((starts + 1 + offset).tolist())
-        offset += len(doc)
-    return numpy.asarray([*bounds, offset], dtype="int64")
 
 
 def gold_entities(doc: Doc, key: str) -> Optional[List[Span]]:

@@ -5,9 +5,10 @@ spaCy imports this module whenever a pipeline is made, so it must not import tor
 
 import logging
 import math
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
 
 import numpy
 import srsly
@@ -20,14 +21,19 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .alignment import Gold, GoldCounts, align_gold, labels_of, sentence_bounds
-from .candidates import UNKNOWN, Ints, Samples, Scores, Search, sample_sentence
-from .decoding import best_non_overlapping, decode_relations
+from .alignment import Gold, GoldCounts, align_gold, labels_of
+from .decoding import Decoder, best_non_overlapping
 from .errors import Errors, Warnings
+from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
 from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
+from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
+from .sentences import sentence_bounds
 from .upstream import encoder_width, find_transformer, sentence_annotators
+
+if TYPE_CHECKING:
+    from .ml.model import Training
 
 install_extension()
 
@@ -47,6 +53,8 @@ symmetric_labels = []
 negative_spans = 100
 negative_relations = 100
 negative_sampling = "strong"
+near_misses = 0
+near_miss_none = 0.9
 max_relation_distance = 128
 entities_per_token = 1.0
 relations_per_token = 2.0
@@ -59,6 +67,23 @@ width_embedding = 25
 dropout = 0.1
 context = "localized"
 pooling = "max"
+
+[spert.model.span_head]
+@architectures = "spacy-spert.SpanHead.v1"
+hidden_width = 0
+dropout = null
+logit_dropout = 0.0
+edges = false
+
+[spert.model.relation_head]
+@architectures = "spacy-spert.RelationHead.v1"
+hidden_width = 0
+dropout = null
+logit_dropout = 0.0
+labels = false
+empty_context = false
+distance = 0
+edges = false
 
 [spert.model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
@@ -108,6 +133,8 @@ def make_spert(
     negative_spans: int,
     negative_relations: int,
     negative_sampling: SamplingT,
+    near_misses: int,
+    near_miss_none: float,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -126,6 +153,9 @@ def make_spert(
     negative_spans (int): Non-entities to learn from, for each sentence.
     negative_relations (int): Unrelated pairs to learn from, for each sentence.
     negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
+    near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
+        entities beside them.
+    near_miss_none (float): They look like entities if their probability of being none is below this.
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -145,6 +175,8 @@ def make_spert(
         negative_spans=negative_spans,
         negative_relations=negative_relations,
         negative_sampling=negative_sampling,
+        near_misses=near_misses,
+        near_miss_none=near_miss_none,
         max_relation_distance=max_relation_distance,
         entities_per_token=entities_per_token,
         relations_per_token=relations_per_token,
@@ -171,6 +203,8 @@ class Spert(TrainablePipe):
         negative_spans: int = 100,
         negative_relations: int = 100,
         negative_sampling: SamplingT = "strong",
+        near_misses: int = 0,
+        near_miss_none: float = 0.9,
         max_relation_distance: int = 128,
         entities_per_token: float = 1.0,
         relations_per_token: float = 2.0,
@@ -194,6 +228,8 @@ class Spert(TrainablePipe):
             "negative_spans": negative_spans,
             "negative_relations": negative_relations,
             "negative_sampling": negative_sampling,
+            "near_misses": near_misses,
+            "near_miss_none": near_miss_none,
             "max_relation_distance": max_relation_distance,
             "entities_per_token": entities_per_token,
             "relations_per_token": relations_per_token,
@@ -248,14 +284,11 @@ class Spert(TrainablePipe):
         docs (Iterable[Doc]): The documents.
         RETURNS (Scores): Entities and pairs in tokens of the batch, with probabilities.
         """
+        from .ml.model import Search
+
         docs = list(docs)
-        search = Search(
-            spans=self._given_spans(docs) if self.cfg["task"] == "relations" else None,
-            relations=self.cfg["task"] != "entities",
-            max_distance=self.cfg["max_relation_distance"],
-            entities_per_token=self.cfg["entities_per_token"],
-        )
-        return self.model.predict((docs, search))
+        given = self._given_spans(docs) if self.cfg["task"] == "relations" else None
+        return self.model.predict((docs, Search(Decoder.from_config(self.cfg), given)))
 
     def set_annotations(self, docs: Iterable[Doc], scores: Scores) -> None:
         """Write entities to doc.spans and doc.ents, and relations to doc._.relations.
@@ -264,15 +297,19 @@ class Spert(TrainablePipe):
         scores (Scores): What predict returned for them.
         """
         docs = list(docs)
-        self._report_dropped(docs, scores)
-        self._report_cut(docs, scores)
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
+        self._report_dropped(docs, offsets, scores)
+        self._report_cut(docs, offsets, scores)
+        decoder = Decoder.from_config(self.cfg)
+        n_tokens = numpy.diff(numpy.searchsorted(scores.tokens, offsets)).tolist()
         span_bounds = numpy.searchsorted(scores.spans[:, 0], offsets)
         pair_bounds = numpy.searchsorted(scores.pairs.min(axis=1), span_bounds)
         for i, doc in enumerate(docs):
             low, high = span_bounds[i : i + 2]
             first, last = pair_bounds[i : i + 2]
-            rows = self._decode(doc, scores.pairs[first:last] - low, scores.pair_scores[first:last])
+            pairs, pair_scores = scores.pairs[first:last] - low, scores.pair_scores[first:last]
+            rows, n_found = decoder.find_relations(pairs, pair_scores, n_tokens[i])
+            self._report_limit(doc, n_tokens[i], n_found)
             if self.cfg["task"] == "relations":
                 set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
                 continue
@@ -310,8 +347,8 @@ class Spert(TrainablePipe):
             # A transformer does not even announce such a batch, so nothing waits for a gradient.
             return losses
         set_dropout_rate(self.model, drop)
-        samples = self.get_samples(examples)
-        scores, backprop = self.model.begin_update(([eg.predicted for eg in examples], samples))
+        docs = [eg.predicted for eg in examples]
+        scores, backprop = self.model.begin_update((docs, self._training(examples)))
         loss, d_scores = self.get_loss(examples, scores)
         if not math.isfinite(loss):
             raise ValueError(Errors.S030.format(name=self.name, loss=loss, doc=describe_doc(examples[0].reference)))
@@ -322,6 +359,15 @@ class Spert(TrainablePipe):
         losses[self.name] += loss
         return losses
 
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Update the weights, where the optimizer has one with a learning rate of their own.
+
+        sgd (Optimizer): The optimizer.
+        """
+        if self.model.has_ref("head") and hasattr(sgd, "add_head"):
+            sgd.add_head(self.model.get_ref("head"))
+        super().finish_update(sgd)
+
     def get_loss(self, examples: Iterable[Example], scores: ScoresT) -> Tuple[float, Tuple[Floats2d, Floats2d]]:
         """The sum of both losses, and its gradients.
 
@@ -331,29 +377,44 @@ class Spert(TrainablePipe):
         """
         span_logits, pair_logits, samples = scores
         ops = self.model.ops
-        loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
+        if samples.given:
+            loss, d_span_logits = 0.0, ops.alloc2f(*span_logits.shape)
+        else:
+            loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
         pair_loss, d_pair_logits = relation_loss(pair_logits, ops.asarray2f(samples.pair_labels))  # type: ignore[arg-type]
         return loss + pair_loss, (d_span_logits, d_pair_logits)
 
-    def get_samples(self, examples: Iterable[Example]) -> Samples:
+    def get_samples(self, examples: Iterable[Example], layout: Layout) -> Samples:
         """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
 
         examples (Iterable[Example]): The batch.
-        RETURNS (Samples): Spans and pairs in tokens of the batch.
+        layout (Layout): Which of its tokens the encoder sees.
+        RETURNS (Samples): Spans and pairs.
         RAISES (ValueError): If a label is unknown.
         """
-        parts = [Samples.empty(len(self.relation_labels))]
-        n_spans = n_tokens = 0
+        task, n_labels = self.cfg["task"], len(self.relation_labels) if self.cfg["task"] != "entities" else 0
+        sampling = Sampling(
+            max_width=self.cfg["max_span_width"],
+            negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
+            negative_relations=self.cfg["negative_relations"] if n_labels else 0,
+            max_distance=self.cfg["max_relation_distance"],
+            weak=self.cfg["negative_sampling"] == "weak",
+            given=task == "relations",
+        )
+        parts = [Samples.empty(n_labels, sampling.given)]
+        offset = 0
         for example in examples:
-            bounds = sentence_bounds([example.predicted])
-            gold = self._align(example, bounds)
+            doc = example.predicted
+            gold = self._align(example, sentence_bounds([doc]))
             if gold.annotated:
                 self._check_labels(example.reference, gold, self.label_data)
-                for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
-                    part = self._sample_sentence(gold, start, end)
-                    parts.append(part.shift(start + n_tokens, n_spans))
-                    n_spans += len(part.spans)
-            n_tokens += len(example.predicted)
+                entities, entity_labels, relations = self._to_arrays(gold, offset, layout)
+                # Sentences of white space alone are no sentences of the layout.
+                bounds = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
+                low, high = numpy.searchsorted(layout.sentences, bounds)
+                sentences = layout.sentences[low : high + 1]
+                parts.append(sample_sentences(entities, entity_labels, relations, n_labels, sentences, sampling))
+            offset += len(doc)
         return Samples.concatenate(parts)
 
     def initialize(
@@ -441,6 +502,8 @@ class Spert(TrainablePipe):
             "max_span_width": (cfg["max_span_width"] >= 1, "at least 1"),
             "relation_threshold": (0.0 <= cfg["relation_threshold"] <= 1.0, "between 0 and 1"),
             "negative_spans": (cfg["negative_spans"] >= 0, "at least 0"),
+            "near_misses": (cfg["near_misses"] >= 0, "at least 0"),
+            "near_miss_none": (0.0 <= cfg["near_miss_none"] <= 1.0, "between 0 and 1"),
             "negative_relations": (cfg["negative_relations"] >= 0, "at least 0"),
             "max_relation_distance": (cfg["max_relation_distance"] >= 0, "at least 0 (0 for no limit)"),
             "entities_per_token": (cfg["entities_per_token"] >= 0, "at least 0 (0 for no limit)"),
@@ -480,7 +543,7 @@ class Spert(TrainablePipe):
                 example = Example(doc, example.reference)
             covered = None
             if transformer is not None:
-                from .ml.wordpieces import seen_tokens
+                from .ml.encoders.transformer import seen_tokens
 
                 covered = seen_tokens(transformer, example.predicted)
             gold = self._align(example, sentence_bounds([example.predicted]), covered)
@@ -564,35 +627,34 @@ class Spert(TrainablePipe):
                     )
                     raise ValueError(text)
 
-    def _sample_sentence(self, gold: Gold, start: int, end: int) -> Samples:
-        """Samples of the sentence from start to end, in its own tokens."""
-        task = self.cfg["task"]
-        chosen = [i for i, (first, _, _) in enumerate(gold.entities) if start <= first < end]
-        position = {i: n for n, i in enumerate(chosen)}
-        pairs: Dict[Tuple[int, int], Any] = {}
-        for head, tail, label in gold.relations if task != "entities" else ():
-            if head in position:
-                pair = (position[head], position[tail])
+    def _training(self, examples: List[Example]) -> "Training":
+        from .ml.model import Training
+
+        cfg = self.cfg
+        near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
+        return Training(partial(self.get_samples, examples), near_misses)
+
+    def _to_arrays(self, gold: Gold, offset: int, layout: Layout) -> Tuple[Ints, Ints, Ints]:
+        """Entities in visible tokens of the batch, their columns, and rows of head, tail and column of the relation."""
+        entities = layout.visible(
+            numpy.asarray([row[:2] for row in gold.entities], dtype="int64").reshape(-1, 2) + offset
+        )
+        labels = [1 + self.cfg["entity_labels"].index(label) for _, _, label in gold.entities]
+        # What the encoder's window cut off was counted when the training began.
+        is_seen = entities[:, 0] < entities[:, 1]
+        index = numpy.cumsum(is_seen) - 1
+        relations = []
+        for head, tail, label in gold.relations if self.cfg["task"] != "entities" else ():
+            if is_seen[head] and is_seen[tail]:
                 if label in self.cfg["symmetric_labels"]:
                     # Entities are sorted, so that this is textual order.
-                    pair = (min(pair), max(pair))
-                row = pairs.setdefault(pair, numpy.zeros(len(self.relation_labels), dtype="float32"))
-                row[self.cfg["relation_labels"].index(label)] = 1.0
-        samples = sample_sentence(
-            end - start,
-            numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2) - start,
-            numpy.asarray([1 + self.cfg["entity_labels"].index(gold.entities[i][2]) for i in chosen], dtype="int64"),
-            numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2),
-            numpy.asarray(list(pairs.values()), dtype="float32").reshape(len(pairs), len(self.relation_labels)),
-            max_width=self.cfg["max_span_width"],
-            negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
-            negative_relations=self.cfg["negative_relations"] if self.relation_labels and task != "entities" else 0,
-            max_distance=self.cfg["max_relation_distance"],
-            weak=self.cfg["negative_sampling"] == "weak",
+                    head, tail = min(head, tail), max(head, tail)
+                relations.append((index[head], index[tail], self.cfg["relation_labels"].index(label)))
+        return (
+            entities[is_seen],
+            numpy.asarray(labels, dtype="int64")[is_seen],
+            numpy.asarray(relations, dtype="int64").reshape(-1, 3),
         )
-        if task == "relations":
-            samples.span_labels[:] = UNKNOWN
-        return samples
 
     def _given(self, doc: Doc) -> List[Span]:
         """The entities to relate, for task "relations", sorted."""
@@ -602,17 +664,21 @@ class Spert(TrainablePipe):
         spans = doc.ents if key is None else doc.spans[key]
         return sorted(spans, key=lambda span: (span.start, span.end))
 
-    def _given_spans(self, docs: Sequence[Doc]) -> Ints:
-        """Token boundaries of the given entities in the batch. What lies beyond the end of a sentence is cut."""
-        rows = []
+    def _given_spans(self, docs: Sequence[Doc]) -> Given:
+        """The given entities in the batch. What lies beyond the end of a sentence is cut."""
+        rows, labels = [], []
+        columns = {label: i for i, label in enumerate(self.entity_labels, start=1)}
         offset = 0
         for doc in docs:
-            rows.extend([(span.start + offset, span.end + offset) for span in self._given(doc)])
+            for span in self._given(doc):
+                rows.append((span.start + offset, span.end + offset))
+                labels.append(columns.get(span.label_, 0))
             offset += len(doc)
         spans = numpy.asarray(rows, dtype="int64").reshape(-1, 2)
         bounds = sentence_bounds(docs)
         ends = bounds[numpy.searchsorted(bounds, spans[:, 0], side="right").clip(max=len(bounds) - 1)]
-        return numpy.stack([spans[:, 0], numpy.minimum(spans[:, 1], ends)], axis=1)
+        spans[:, 1] = numpy.minimum(spans[:, 1], ends)
+        return Given(spans, numpy.asarray(labels, dtype="int64"))
 
     def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
         kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
@@ -624,33 +690,23 @@ class Spert(TrainablePipe):
         free[free] = best_non_overlapping(bounds[free], scores[free])
         doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
 
-    def _decode(self, doc: Doc, pairs: Ints, scores: Any) -> List[Tuple[int, int, str, float]]:
-        threshold = self.cfg["relation_threshold"]
-        limit = math.ceil(len(doc) * self.cfg["relations_per_token"])
-        n = int((scores >= threshold).sum())
-        if limit and n > limit:
-            self._warn_once("W002", limit=limit, n=n, tokens=len(doc), doc=describe_doc(doc))
-        return decode_relations(pairs, scores, self.relation_labels, threshold, self.cfg["symmetric_labels"], limit)
+    def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
+        limit = math.ceil(n_tokens * self.cfg["relations_per_token"])
+        if limit and n_found > limit:
+            self._warn_once("W002", limit=limit, n=n_found, tokens=n_tokens, doc=describe_doc(doc))
 
-    def _report_dropped(self, docs: Sequence[Doc], scores: Scores) -> None:
-        if not scores.dropped.any():
-            return
-        sentence = int(scores.dropped.argmax())
-        bounds = sentence_bounds(docs)
-        offsets = numpy.cumsum([len(doc) for doc in docs])
-        doc = docs[int(numpy.searchsorted(offsets, bounds[sentence], side="right"))]
-        n_tokens = int(bounds[sentence + 1] - bounds[sentence])
-        limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
-        n = limit + int(scores.dropped[sentence])
-        self._warn_once("W001", limit=limit, n=n, tokens=n_tokens, doc=describe_doc(doc))
+    def _report_dropped(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
+        if len(scores.dropped):
+            token, n_tokens, n_dropped = scores.dropped[scores.dropped[:, 2].argmax()].tolist()
+            doc = docs[int(numpy.searchsorted(offsets, token, side="right")) - 1]
+            limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
+            self._warn_once("W001", limit=limit, n=limit + n_dropped, tokens=n_tokens, doc=describe_doc(doc))
 
-    def _report_cut(self, docs: Sequence[Doc], scores: Scores) -> None:
-        if not len(scores.cut):
-            return
-        owners = numpy.searchsorted(numpy.cumsum([len(doc) for doc in docs]), scores.cut, side="right")
-        counts = numpy.bincount(owners)
-        doc = docs[int(counts.argmax())]
-        self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=describe_doc(doc))
+    def _report_cut(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
+        if len(scores.cut):
+            counts = numpy.bincount(numpy.searchsorted(offsets, scores.cut, side="right") - 1)
+            doc = docs[int(counts.argmax())]
+            self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=describe_doc(doc))
 
     def _warn_once(self, code: str, **values: Any) -> None:
         if code not in self._reported:

@@ -133,10 +133,10 @@ class TestForms:
         nlp = load(checkpoint, max_span_width=99)
         state = {f"bert.{name}": weight for name, weight in torch_encoder(nlp).state_dict().items()}
         head = torch_head(nlp)
-        state["entity_classifier.weight"] = head.span_classifier.weight
-        state["entity_classifier.bias"] = head.span_classifier.bias
-        state["rel_classifier.weight"] = head.relation_classifier.weight
-        state["rel_classifier.bias"] = head.relation_classifier.bias
+        state["entity_classifier.weight"] = head.span_head.output_layer.weight
+        state["entity_classifier.bias"] = head.span_head.output_layer.bias
+        state["rel_classifier.weight"] = head.relation_head.output_layer.weight
+        state["rel_classifier.bias"] = head.relation_head.output_layer.bias
         state["size_embeddings.weight"] = torch.cat(
             [weights["size_embeddings.weight"][:1], head.width_embedding.weight]
         )

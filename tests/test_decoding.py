@@ -3,19 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.decoding import best_non_overlapping, decode_relations
+from spacy_spert.decoding import Decoder, best_non_overlapping
 
 LABELS = ["KIN", "LIVES", "WORKS"]
 
 
-def decode(pairs, scores, threshold=0.5, symmetric=()):
-    return decode_relations(
-        numpy.asarray(pairs, dtype="int64").reshape(-1, 2),
-        numpy.asarray(scores, dtype="float32").reshape(-1, len(LABELS)),
-        LABELS,
-        threshold,
-        symmetric,
-    )
+def decode(pairs, scores, threshold=0.5, symmetric=(), labels=LABELS, n_tokens=10, **settings):
+    decoder = Decoder(labels, relation_threshold=threshold, symmetric_labels=symmetric, **settings)
+    pairs = numpy.asarray(pairs, dtype="int64").reshape(-1, 2)
+    scores = numpy.asarray(scores, dtype="float32").reshape(-1, len(labels))
+    return decoder.find_relations(pairs, scores, n_tokens).rows
 
 
 def choose(spans, scores):
@@ -79,8 +76,9 @@ def test_no_pairs():
 
 
 def test_no_relation_labels():
+    decoder = Decoder([])
     pairs = numpy.asarray([[0, 1], [1, 0]])
-    assert decode_relations(pairs, numpy.zeros((2, 0), dtype="float32"), [], 0.4) == []
+    assert decoder.find_relations(pairs, numpy.zeros((2, 0), dtype="float32"), 5).rows == []
 
 
 # Spans
@@ -133,7 +131,6 @@ def test_choice_equals_the_obvious_loop(rows):
 
 
 def test_limit_keeps_the_highest_scores():
-    pairs = numpy.asarray([[0, 1], [1, 0], [0, 2]])
-    scores = numpy.asarray([[0.9, 0.5], [0.6, 0.8], [0.7, 0.4]], dtype="float32")
-    rows = decode_relations(pairs, scores, ["A", "B"], 0.4, limit=3)
+    scores = [[0.9, 0.5], [0.6, 0.8], [0.7, 0.4]]
+    rows = decode([[0, 1], [1, 0], [0, 2]], scores, 0.4, labels=["A", "B"], n_tokens=2, relations_per_token=1.5)
     assert [(head, tail, label) for head, tail, label, _ in rows] == [(0, 1, "A"), (0, 2, "A"), (1, 0, "B")]

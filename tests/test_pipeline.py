@@ -160,7 +160,7 @@ class TestLabels:
         labels = {"entities": [*ENTITY_LABELS, "NEVER"], "relations": [*RELATION_LABELS, "never"]}
         nlp.config["initialize"]["components"]["spert"] = {"labels": labels}
         head = torch_head(initialize(nlp))
-        assert (head.span_classifier.out_features, head.relation_classifier.out_features) == (5, 4)
+        assert (head.span_head.output_layer.out_features, head.relation_head.output_layer.out_features) == (5, 4)
 
     def test_labels_from_a_file(self, encoder, tmp_path):
         first = untrained(encoder)
@@ -430,7 +430,7 @@ class TestPrediction:
     def test_candidates_stay_within_sentences(self, encoder):
         nlp = untrained(encoder, max_span_width=3, entities_per_token=0.0)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         doc = Doc(nlp.vocab, words=list("abcdefg"), sent_starts=[True, False, False, True, True, False, False])
         nlp(doc)
         bounds = [(0, 3), (3, 4), (4, 7)]
@@ -445,7 +445,7 @@ class TestPrediction:
     def test_relations_stay_within_sentences(self, encoder):
         nlp = untrained(encoder, max_span_width=1, relation_threshold=0.0)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         doc = nlp(Doc(nlp.vocab, words=list("abcd"), sent_starts=[True, False, True, False]))
         assert {(r.head.start, r.tail.start) for r in doc._.relations} == {(0, 1), (1, 0), (2, 3), (3, 2)}
 
@@ -454,7 +454,7 @@ class TestPrediction:
             encoder, max_span_width=1, relation_threshold=0.0, max_relation_distance=1, relations_per_token=0.0
         )
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         doc = nlp(Doc(nlp.vocab, words=list("abcd")))
         pairs = {(r.head.start, r.tail.start) for r in doc._.relations}
         assert pairs == {(i, j) for i in range(4) for j in range(4) if 0 < abs(i - j) <= 2}
@@ -462,7 +462,7 @@ class TestPrediction:
     def test_limit_keeps_the_best_entities(self, encoder):
         nlp = untrained(encoder, max_span_width=2, entities_per_token=0.0)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         text = "Ann met Bob at Acme"
         group = nlp(text).spans["spert"]
         assert len(group) == 9
@@ -473,7 +473,7 @@ class TestPrediction:
     def test_limit_is_reported_once_with_its_numbers(self, encoder, caplog):
         nlp = untrained(encoder, max_span_width=2, entities_per_token=0.5, relations_per_token=0.0)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         caplog.clear()
         for _ in range(2):
             nlp("Ann met Bob at Acme")
@@ -486,7 +486,7 @@ class TestPrediction:
     def test_limit_keeps_the_best_relations_and_is_reported_once(self, encoder, caplog):
         nlp = untrained(encoder, max_span_width=1, relation_threshold=0.0, relations_per_token=0.0)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         words = list("abcd")
         found = nlp(Doc(nlp.vocab, words=words))._.relations
         caplog.clear()
@@ -542,7 +542,7 @@ class TestEntitiesTask:
         assert [entities_nlp(text)._.relations for text, _, _ in TEXTS] == [[]] * len(TEXTS)
 
     def test_there_is_no_relation_head(self, entities_nlp):
-        assert torch_head(entities_nlp).relation_classifier is None
+        assert torch_head(entities_nlp).relation_head is None
 
     def test_no_pairs_are_sampled(self, entities_nlp):
         samples = entities_nlp.get_pipe("spert").get_samples(make_examples(entities_nlp))
@@ -676,7 +676,7 @@ class TestOddDocuments:
     def test_blank_tokens_are_no_entities(self, encoder):
         nlp = untrained(encoder, max_span_width=1)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         doc = nlp(Doc(nlp.vocab, words=["\n  ", "Ann", " ", "met", "\n"]))
         assert [(span.start, span.end) for span in doc.spans["spert"]] == [(1, 2), (3, 4)]
 
@@ -695,7 +695,7 @@ class TestOddDocuments:
     def test_long_document_on_an_untrained_model(self, encoder, caplog):
         nlp = untrained(encoder, max_span_width=10)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.bias[0] = -100.0
+            torch_head(nlp).span_head.output_layer.bias[0] = -100.0
         words = [word for text, _, _ in TEXTS for word in text.split()]
         doc = Doc(nlp.vocab, words=(words * 100)[:5000])
         caplog.clear()

@@ -115,14 +115,14 @@ class TestUpdate:
     def test_nan_loss_stops(self, trained):
         nlp = clone(trained)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.weight[0, 0] = math.nan
+            torch_head(nlp).span_head.output_layer.weight[0, 0] = math.nan
         with pytest.raises(ValueError, match=r"Loss of component 'spert' is nan.*'Ann Lee works for"):
             nlp.update(make_examples(nlp))
 
     def test_nan_loss_leaves_no_gradient(self, trained):
         nlp = clone(trained)
         with torch.no_grad():
-            torch_head(nlp).relation_classifier.bias[0] = math.nan
+            torch_head(nlp).relation_head.output_layer.bias[0] = math.nan
         with pytest.raises(ValueError, match="is nan"):
             nlp.update(make_examples(nlp), sgd=False)
         assert all(weight.grad is None or not weight.grad.any() for weight in torch_head(nlp).parameters())
