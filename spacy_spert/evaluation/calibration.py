@@ -8,7 +8,7 @@ from typing import Callable, List, NamedTuple, Tuple
 import numpy
 from numpy.typing import ArrayLike
 
-from ..candidates import Bools, Ints
+from ..ml.arrays import Bools, Ints
 from .scored import Doubles
 
 N_BINS = 15

@@ -10,8 +10,8 @@ from spacy.tokens import Span
 from spacy.training import Example
 
 from ..alignment import gold_entities, gold_relations
-from ..candidates import Ints
 from ..errors import Errors
+from ..ml.arrays import Ints
 from ..relations import SCORES_ATTR, get_relations
 from ..scorer import Annotation, count_spert
 from .analysis import Analysed

@@ -7,7 +7,7 @@ from typing import Any, Collection, Dict, FrozenSet, Mapping, NamedTuple, Option
 
 import numpy
 
-from ..candidates import Bools
+from ..ml.arrays import Bools
 from .calibration import logit, sigmoid, softmax
 from .scored import Candidates, Doubles, RelationType, Scored
 

@@ -4,9 +4,10 @@ from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Set, 
 
 from spacy.training import Example
 
-from ..alignment import gold_entities, gold_relations, sentence_bounds
+from ..alignment import gold_entities, gold_relations
 from ..relations import DEFAULT_SPANS_KEY
 from ..scorer import count_spert
+from ..sentences import sentence_bounds
 
 # Labels of head and tail.
 Types = Tuple[str, str]

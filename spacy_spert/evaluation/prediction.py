@@ -1,7 +1,6 @@
 """A pipeline's component run over annotated documents, also with thresholds so low that nearly everything comes out."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy
@@ -13,7 +12,6 @@ from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..alignment import gold_entities, map_span, token_map
-from ..candidates import Samples
 from ..errors import Errors
 from ..pipeline import Spert
 from ..relations import Relation, get_relations
@@ -233,19 +231,29 @@ def _read(example: Example, cfg: Mapping[str, Any], symmetric: str) -> DocumentR
 
 def _entity_logits(spert: Spert, docs: List[Doc]) -> Doubles:
     """The logits of the entities on the documents, column 0 for none."""
+    import torch
+    from thinc.api import xp2torch
+
+    from ..ml.encoders import predict_in_batches
+    from ..ml.encoders.transformer import is_listener
+    from ..ml.model import get_network, read_outputs
+
     offsets = numpy.cumsum([0, *(len(doc) for doc in docs)]).tolist()
     spans = [
         (span.start + offset, span.end + offset)
         for doc, offset in zip(docs, offsets)
         for span in doc.spans[spert.cfg["spans_key"]]
     ]
-    samples = replace(
-        Samples.empty(len(spert.relation_labels)),
-        spans=numpy.asarray(spans, dtype="int64").reshape(-1, 2),
-        span_labels=numpy.zeros(len(spans), dtype="int64"),
-    )
-    logits, _, _ = spert.model.predict((docs, samples))
-    return spert.model.ops.to_numpy(logits).astype("float64")
+    if not spans:
+        return numpy.zeros((0, 1 + len(spert.entity_labels)))
+    encoder, network = spert.model.get_ref("tok2vec"), get_network(spert.model)
+    outputs = encoder.predict(docs) if is_listener(encoder) else predict_in_batches(encoder, docs)
+    states, layout = read_outputs(spert.model, docs, outputs)
+    with torch.inference_mode():
+        encoded = network.encode([xp2torch(state) for state in states], layout)
+        places = layout.visible(numpy.asarray(spans, dtype="int64"))
+        _, logits = network.classify(encoded, places, is_train=False)
+    return logits.cpu().numpy().astype("float64")
 
 
 def _give_entities(example: Example, key: str) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spacy.training import Example
 
 from ..alignment import gold_entities, gold_relations
-from ..candidates import Bools, Ints
+from ..ml.arrays import Bools, Ints
 from ..relations import SCORES_ATTR, get_relations
 from ..scorer import Annotation
 

@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy
 from numpy.typing import ArrayLike
 
-from ..candidates import Bools, Ints
+from ..ml.arrays import Bools, Ints
 from .calibration import logit, sigmoid
 from .scored import Doubles
 

@@ -10,7 +10,7 @@ from typing import Callable, Collection, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy
 
-from ..candidates import Bools, Ints
+from ..ml.arrays import Bools, Ints
 from .calibration import calibration_error, fit_sigmoid, fit_temperature, logit, sigmoid
 from .decisions import Decisions, apply_decisions, calibrate_entities, calibrate_relations
 from .scored import Candidates, Doubles, Scored
