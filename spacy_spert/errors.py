@@ -1,10 +1,12 @@
 """Messages of errors and warnings, one place to read and to reword them.
 
-As in spaCy, every message says what is wrong, where, and what to do about it.
+As in spaCy, every message says what is wrong, where, and what to do about it, and begins with its code in brackets.
 """
 
+from spacy.errors import ErrorsWithCodes
 
-class Errors:
+
+class Errors(metaclass=ErrorsWithCodes):
     S001 = (
         "Can't store relation {index} ('{label}') of document {doc}: its {side} {span} is not among the entities in "
         "doc.spans['{key}']. Set the entities first, or add this span to them."
@@ -17,7 +19,8 @@ class Errors:
     S004 = "Relation {index} of document {doc} points at entity {entity}, but doc.spans['{key}'] holds {n} entities."
     S005 = (
         "Expected spacy_spert.Relation(head, tail, label, score) or a tuple of that form as relation {index} of "
-        "document {doc}, got: {value}"
+        "document {doc}, got: {value}. If another package writes relations of its own to the same attribute, choose "
+        "another name for these: spacy_spert.install_extension(name='...')"
     )
     S006 = "Relation {index} ('{label}') of document {doc}: its {side} {span} belongs to another document."
     S010 = (
@@ -33,20 +36,21 @@ class Errors:
     )
     S012 = (
         "Component '{name}' does not know the {kind} label '{label}' of document {doc}. Its labels are {labels}. Fix "
-        "the annotation or add the label to [initialize.components.{name}.labels]."
-    )
-    S013 = (
-        "Document {doc} has two entities over the same tokens {span} with different labels: '{one}' and '{two}'. "
-        "Keep one of them; a span has one entity label."
+        "the annotation, or add the label to [initialize.components.{name}.labels]. A trained component learns more "
+        "labels after add_label; in a config with 'source' use the callback spacy-spert.add_labels.v1."
     )
     S015 = (
-        "Component '{name}' is initialized already and can't take another label ('{label}'). Add all labels before "
-        "nlp.initialize()."
+        "Component '{name}' can't add {label} as a label of kind {kind}. A label is a string that is not empty, and "
+        "its kind is 'entity' or 'relation'."
     )
     S016 = "Component '{name}' gets labels of the form {form}; got: {value}. `spacy init labels` writes the right form."
     S017 = (
         "Component '{name}': symmetric label '{label}' is not among the relation labels {labels}. Correct "
         "[components.{name}] symmetric_labels."
+    )
+    S018 = (
+        "No vectors of a 'tok2vec' component on document {doc}. Is the component disabled, or placed after this one? "
+        "The document must pass through it first (doc.tensor)."
     )
     S020 = (
         "Component '{name}' listens to a transformer, but the pipeline has none before it. Add one with "
@@ -87,6 +91,16 @@ class Errors:
         "'{key}'. Add a component that writes it before this one."
     )
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S037 = "Component '{name}' has no setting '{setting}'. Its settings are: {known}"
+    S034 = (
+        "The config says {setting} = {value} for component '{name}', but its weights were trained with {trained} and "
+        "don't fit another value. Change it back in [components.{name}], or train anew."
+    )
+    S035 = (
+        "Component '{name}' listens to '{upstream}', but there is no such component before it. Those before it are "
+        "{names}. Correct 'upstream' in [components.{name}.model.tok2vec], or set it to \"*\" for any transformer."
+    )
+    S036 = "There is no component '{name}' whose labels could be added. The pipeline has: {names}."
     S040 = "The pipeline has no 'spert' component. Its components are {names}."
     S041 = "No documents in {path}. Expected a file that ends in '.spacy', or a folder of such files."
     S042 = "The pipeline has several 'spert' components: {names}. Choose one of them (--component)."
@@ -138,7 +152,7 @@ class Errors:
     )
     S059 = (
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
-        "nothing else, and no folder that holds the checkpoint or types.json."
+        "nothing else, and no folder that holds what is read."
     )
     S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
     S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
@@ -163,6 +177,21 @@ class Errors:
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
+    S100 = (
+        "Another package has registered doc._.{name} ({value}). Choose another name for the relations of this one with "
+        "spacy_spert.install_extension(name='...'), before a pipeline with a 'spert' component is made or loaded. They "
+        "are then in doc._ under that name, and spacy_spert.get_relations(doc) reads them under any."
+    )
+    S080 = (
+        "The tokens were merged or split after component '{name}' (by {pipes}), so that its entities lie on other "
+        "words now. Place '{name}' after the components that change tokens."
+    )
+    S081 = "{output} is being written by another run. Wait for its end, or choose another output."
+    S082 = (
+        "Can't go on with {output}: the model {model} has changed since the interrupted run, and the output would be "
+        "that of two models. Use the model of that run, or begin anew with --force."
+    )
+    S083 = "{name} is closed. Open it, or give the name of a file instead of '-'."
     S120 = (
         "Can't compare evaluations of different documents ({one} and {other} documents). Pipelines with different "
         "spans_key need data with the entities in both span groups."
@@ -172,9 +201,20 @@ class Errors:
         "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
         "data, or fewer folds (--folds)."
     )
+    S150 = (
+        "`spacy spert serve` needs fastapi, uvicorn and prometheus_client: pip install 'spacy-spert[serve]' ({error})"
+    )
+    S151 = "A request has one field, either 'texts' or 'records'. Got: {value}"
+    S152 = "A request may have {limit} texts, and this one has {n}. Send several."
+    S153 = "A request may have {limit} {unit}, and this one has more. Send several, or divide the text."
+    S154 = "As many requests wait as may ({limit}). Try again later."
+    S155 = "No answer within {timeout:g} seconds. Send fewer texts, or try again later."
+    S156 = "The service is stopping, or its pipeline has failed. Try again later."
+    S157 = "The request did not arrive within {timeout:g} seconds."
+    S158 = "One text is drawn at a time, and no tokens."
 
 
-class Warnings:
+class Warnings(metaclass=ErrorsWithCodes):
     W001 = (
         "Component '{name}' kept only the best {limit} of {n} predicted entities in a sentence of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
@@ -187,6 +227,43 @@ class Warnings:
         "Component '{name}' can't find entities in {n} of the {tokens} tokens of document {doc}: they were cut off, as "
         "a window has more wordpieces than the transformer takes. Use smaller windows, see get_spans in the config of "
         "the transformer's model. Further cases are not reported."
+    )
+    W004 = (
+        "Component '{name}' found no entities in the training data ({docs} documents read), so that it has only the "
+        "labels that it was given. This is right if weights are loaded next. To train it, give entities in "
+        "doc.spans['{key}'], or in doc.ents where a document has no such span group."
+    )
+    W005 = (
+        "[training.score_weights] counts {missing}, but component '{name}' with spans_key = '{key}' gives {given}. "
+        "A missing score has no part in the choice of the best model. Change the names in [training.score_weights]."
+    )
+    W006 = (
+        "Component '{name}' found no relations in the training data ({docs} documents, {ents} entities). It will learn "
+        "entities only, and scores of relations stay at 0. If that is what you want, use the factory 'spert_entities'. "
+        "Relations are read from doc._.relations."
+    )
+    W007 = (
+        "Component '{name}' takes the entities as given, but no component before it assigns {place}. If the documents "
+        "don't come with entities either, no relations are found. Add a component before it, or check 'entities_key'."
+    )
+    W008 = (
+        "Component '{name}' can't find {n} of the annotated entities and relations: it has no label for them, so that "
+        "they count as missed. {labels}. Further cases are not reported."
+    )
+    W010 = (
+        "Component '{name}': the relations of {n} of the {docs} documents are not known, so no pairs are learned from "
+        "these. Relations are kept in the attributes of a span group, which spaCy's augmenters, Doc.to_json and "
+        "cutting documents (max_length and gold_preproc of spacy.Corpus.v1) drop: 'spacy-spert.keep_relations.v1' "
+        "wraps an augmenter, 'spacy-spert.Corpus.v1' cuts documents, and both keep them. If a document has no "
+        "relations, say so: spacy_spert.set_relations(doc, [])."
+    )
+    W011 = (
+        "The augmenter made {changed} of {doc}, and what became of the entities can't be told. The document is taken "
+        "as it was. An augmenter may change letters, white space, or words one by one. Further cases are not reported."
+    )
+    W012 = (
+        "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
+        "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

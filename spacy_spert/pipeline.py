@@ -1,14 +1,30 @@
 """The pipeline component: knows spaCy, not the network.
 
-spaCy imports this module whenever a pipeline is made, so it must not import torch or transformers itself.
+The factories import it whenever a pipeline is made, so it must not import torch or transformers itself.
 """
 
+import json
 import logging
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Literal,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+    get_args,
+)
 
 import numpy
 import srsly
@@ -18,170 +34,46 @@ from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from .alignment import Gold, GoldCounts, align_gold, labels_of
+from .checks import check_counts, check_pipeline, show_counts, unknown_labels
 from .decoding import Decoder, best_non_overlapping
 from .errors import Errors, Warnings
 from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
-from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
+from .relations import blocked_tokens, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
 from .sentences import sentence_bounds
+from .settings import (
+    CONFIG_KEY,
+    DEFAULTS,
+    Owner,
+    SaidT,
+    Settings,
+    check_settings,
+    edits,
+    plain,
+    said_beside,
+    same,
+)
 from .upstream import encoder_width, find_transformer, sentence_annotators
+from .workers import one_thread_in_workers
 
 if TYPE_CHECKING:
     from .ml.model import Training
 
-install_extension()
-
-# Below spaCy's logger, so that its handler prints; `spacy train` would show nothing below a warning otherwise.
+# Below spaCy's logger, so that its handler prints.
 logger = logging.getLogger("spacy.spert")
-logger.setLevel(logging.INFO)
 
-DEFAULT_CONFIG = Config().from_str(
-    """
-[spert]
-spans_key = "spert"
-task = "joint"
-entities_key = null
-max_span_width = 10
-relation_threshold = 0.4
-symmetric_labels = []
-negative_spans = 100
-negative_relations = 100
-negative_sampling = "strong"
-near_misses = 0
-near_miss_none = 0.9
-max_relation_distance = 128
-entities_per_token = 1.0
-relations_per_token = 2.0
-overwrite_ents = true
-scorer = {"@scorers": "spacy-spert.spert_scorer.v1"}
+# Reported once for each state of the model: an untrained one says nothing of the trained.
+OF_THE_MODEL = {"W001", "W002", "W003"}
 
-[spert.model]
-@architectures = "spacy-spert.Spert.v1"
-width_embedding = 25
-dropout = 0.1
-context = "localized"
-pooling = "max"
-
-[spert.model.span_head]
-@architectures = "spacy-spert.SpanHead.v1"
-hidden_width = 0
-dropout = null
-logit_dropout = 0.0
-edges = false
-
-[spert.model.relation_head]
-@architectures = "spacy-spert.RelationHead.v1"
-hidden_width = 0
-dropout = null
-logit_dropout = 0.0
-labels = false
-empty_context = false
-distance = 0
-edges = false
-
-[spert.model.tok2vec]
-@architectures = "spacy-spert.WordpieceListener.v1"
-upstream = "*"
-grad_factor = 1.0
-"""
-)
-
-DEFAULT_SCORE_WEIGHTS: Dict[str, Optional[float]] = {
-    "spans_spert_f": 0.5,
-    "spans_spert_p": 0.0,
-    "spans_spert_r": 0.0,
-    "rels_strict_f": 0.5,
-    "rels_strict_p": 0.0,
-    "rels_strict_r": 0.0,
-    "rels_f": 0.0,
-    "spans_spert_macro_f": None,
-    "spans_spert_per_type": None,
-    "rels_macro_f": None,
-    "rels_per_type": None,
-    "rels_strict_macro_f": None,
-    "rels_strict_per_type": None,
-}
-
-TaskT = Literal["joint", "entities", "relations"]
-SamplingT = Literal["strong", "weak"]
+LabelKindT = Literal["entity", "relation"]
+LabelsT = Dict[str, List[str]]
 ScoresT = Tuple[Floats2d, Floats2d, Samples]
-
-
-@Language.factory(
-    "spert",
-    assigns=["doc.spans", "doc.ents", "doc._.relations"],
-    default_config=DEFAULT_CONFIG["spert"],
-    default_score_weights=DEFAULT_SCORE_WEIGHTS,
-)
-def make_spert(
-    nlp: Language,
-    name: str,
-    model: Model,
-    scorer: Optional[Callable],
-    spans_key: str,
-    task: TaskT,
-    entities_key: Optional[str],
-    max_span_width: int,
-    relation_threshold: float,
-    symmetric_labels: List[str],
-    negative_spans: int,
-    negative_relations: int,
-    negative_sampling: SamplingT,
-    near_misses: int,
-    near_miss_none: float,
-    max_relation_distance: int,
-    entities_per_token: float,
-    relations_per_token: float,
-    overwrite_ents: bool,
-) -> "Spert":
-    """Create a component for joint entity and relation extraction.
-
-    model (Model): The model, see `spacy-spert.Spert.v1`.
-    scorer (Optional[Callable]): The scorer.
-    spans_key (str): The span group to write entities and relations to, and to read gold annotation from.
-    task (str): "joint"; "entities" to leave relations out; "relations" to take the entities as given.
-    entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
-    max_span_width (int): Widest candidate span, in tokens.
-    relation_threshold (float): Lowest probability of a relation.
-    symmetric_labels (List[str]): Relation labels without direction.
-    negative_spans (int): Non-entities to learn from, for each sentence.
-    negative_relations (int): Unrelated pairs to learn from, for each sentence.
-    negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
-    near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
-        entities beside them.
-    near_miss_none (float): They look like entities if their probability of being none is below this.
-    max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
-    entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
-    relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
-    overwrite_ents (bool): Whether predictions replace the doc.ents of earlier components, or only fill the gaps.
-    """
-    return Spert(
-        nlp.vocab,
-        model,
-        name,
-        scorer=scorer,
-        spans_key=spans_key,
-        task=task,
-        entities_key=entities_key,
-        max_span_width=max_span_width,
-        relation_threshold=relation_threshold,
-        symmetric_labels=symmetric_labels,
-        negative_spans=negative_spans,
-        negative_relations=negative_relations,
-        negative_sampling=negative_sampling,
-        near_misses=near_misses,
-        near_miss_none=near_miss_none,
-        max_relation_distance=max_relation_distance,
-        entities_per_token=entities_per_token,
-        relations_per_token=relations_per_token,
-        overwrite_ents=overwrite_ents,
-    )
 
 
 class Spert(TrainablePipe):
@@ -194,52 +86,44 @@ class Spert(TrainablePipe):
         name: str = "spert",
         *,
         scorer: Optional[Callable] = score_spert,
-        spans_key: str = DEFAULT_SPANS_KEY,
-        task: TaskT = "joint",
-        entities_key: Optional[str] = None,
-        max_span_width: int = 10,
-        relation_threshold: float = 0.4,
-        symmetric_labels: Sequence[str] = (),
-        negative_spans: int = 100,
-        negative_relations: int = 100,
-        negative_sampling: SamplingT = "strong",
-        near_misses: int = 0,
-        near_miss_none: float = 0.9,
-        max_relation_distance: int = 128,
-        entities_per_token: float = 1.0,
-        relations_per_token: float = 2.0,
-        overwrite_ents: bool = True,
+        **settings: Any,
     ):
-        """Create the component. The settings are those of the factory, and are kept in `cfg`.
+        """Create the component.
 
-        RAISES (ValueError): If a setting is out of range.
+        vocab (Vocab): The vocabulary.
+        model (Model): The model, see `spacy-spert.Spert.v1`.
+        name (str): Name of the component.
+        scorer (Optional[Callable]): The scorer.
+        settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
+        RAISES (ValueError): If a setting is unknown or out of range.
         """
         self.vocab = vocab
         self.model = model
-        self.name = name
         self.scorer = scorer
-        self.cfg: Dict[str, Any] = {
-            "spans_key": spans_key,
-            "task": task,
-            "entities_key": entities_key,
-            "max_span_width": max_span_width,
-            "relation_threshold": relation_threshold,
-            "symmetric_labels": list(symmetric_labels),
-            "negative_spans": negative_spans,
-            "negative_relations": negative_relations,
-            "negative_sampling": negative_sampling,
-            "near_misses": near_misses,
-            "near_miss_none": near_miss_none,
-            "max_relation_distance": max_relation_distance,
-            "entities_per_token": entities_per_token,
-            "relations_per_token": relations_per_token,
-            "overwrite_ents": overwrite_ents,
-            "entity_labels": [],
-            "relation_labels": [],
-            "width": None,
-        }
+        self._owner = Owner()
+        self._said: SaidT = {}
+        self._is_new = True
         self._reported: Set[str] = set()
-        self._check_settings()
+        self.name = name
+        unknown = sorted(set(settings) - set(DEFAULTS))
+        if unknown:
+            raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
+        values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
+        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "width": None}
+        self.check_settings()
+        install_extension()
+        one_thread_in_workers(self)
+
+    @property
+    def cfg(self) -> Settings:
+        """RETURNS (Settings): The settings, the labels, and the width of the embeddings."""
+        return TrainablePipe.cfg.__get__(self)
+
+    @cfg.setter
+    def cfg(self, cfg: Dict[str, Any]) -> None:
+        TrainablePipe.cfg.__set__(self, Settings(cfg, self._keep_in_step))
+        for name, value in self.cfg.items():
+            self._keep_in_step(name, value)
 
     @property
     def entity_labels(self) -> Tuple[str, ...]:
@@ -261,21 +145,26 @@ class Spert(TrainablePipe):
         """RETURNS (Dict[str, List[str]]): The labels in the form that `initialize` takes."""
         return {"entities": list(self.entity_labels), "relations": list(self.relation_labels)}
 
-    def add_label(self, label: str, kind: Literal["entity", "relation"] = "entity") -> int:
-        """Add a label before the component is initialized.
+    def add_label(self, label: str, kind: LabelKindT = "entity") -> int:
+        """Add a label. The classifiers of a trained component grow: it decides as before until it is trained on.
 
         label (str): The label.
         kind (str): "entity" or "relation".
         RETURNS (int): 1, or 0 if the label was there already.
-        RAISES (ValueError): If the component is initialized.
+        RAISES (ValueError): If label or kind is of the wrong form.
         """
-        labels = self.cfg[f"{kind}_labels"]
-        if label in labels:
+        if not isinstance(label, str) or not label or kind not in get_args(LabelKindT):
+            raise ValueError(Errors.S015.format(name=self.name, label=repr(label), kind=repr(kind)))
+        if label in self.cfg[f"{kind}_labels"]:
             return 0
-        if self.model.has_ref("head"):
-            raise ValueError(Errors.S015.format(name=self.name, label=label))
-        labels.append(label)
+        self.cfg[f"{kind}_labels"].append(label)
         self.vocab.strings.add(label)
+        if self.model.has_ref("head"):
+            # Imports torch.
+            from .ml.growth import grow
+
+            sizes = self._sizes(self.cfg)
+            grow(self.model, sizes["nE"], sizes["nR"])
         return 1
 
     def predict(self, docs: Iterable[Doc]) -> Scores:
@@ -297,6 +186,8 @@ class Spert(TrainablePipe):
         scores (Scores): What predict returned for them.
         """
         docs = list(docs)
+        # Again, as another package may have taken the name since.
+        install_extension()
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
         self._report_dropped(docs, offsets, scores)
         self._report_cut(docs, offsets, scores)
@@ -319,7 +210,9 @@ class Spert(TrainablePipe):
                 Span(doc, start, end, label=self.cfg["entity_labels"][label])
                 for (start, end), label in zip(bounds.tolist(), labels.tolist())
             ]
-            set_entities(doc, self.cfg["spans_key"], spans, rows, span_scores)
+            # Without relations nothing is said of them: not that there are none.
+            known = rows if self.cfg["task"] == "joint" else None
+            set_entities(doc, self.cfg["spans_key"], spans, known, span_scores)
             self._set_ents(doc, spans, bounds, span_scores)
 
     def update(
@@ -358,15 +251,6 @@ class Spert(TrainablePipe):
             self.finish_update(sgd)
         losses[self.name] += loss
         return losses
-
-    def finish_update(self, sgd: Optimizer) -> None:
-        """Update the weights, where the optimizer has one with a learning rate of their own.
-
-        sgd (Optimizer): The optimizer.
-        """
-        if self.model.has_ref("head") and hasattr(sgd, "add_head"):
-            sgd.add_head(self.model.get_ref("head"))
-        super().finish_update(sgd)
 
     def get_loss(self, examples: Iterable[Example], scores: ScoresT) -> Tuple[float, Tuple[Floats2d, Floats2d]]:
         """The sum of both losses, and its gradients.
@@ -410,10 +294,19 @@ class Spert(TrainablePipe):
                 self._check_labels(example.reference, gold, self.label_data)
                 entities, entity_labels, relations = self._to_arrays(gold, offset, layout)
                 # Sentences of white space alone are no sentences of the layout.
-                bounds = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
-                low, high = numpy.searchsorted(layout.sentences, bounds)
-                sentences = layout.sentences[low : high + 1]
-                parts.append(sample_sentences(entities, entity_labels, relations, n_labels, sentences, sampling))
+                first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
+                low, high = numpy.searchsorted(layout.sentences, [first, last])
+                part = sample_sentences(
+                    entities - first,
+                    entity_labels,
+                    relations,
+                    n_labels,
+                    layout.sentences[low : high + 1] - first,
+                    gold.unknown[layout.tokens[first:last] - offset],
+                    replace(sampling, relations_known=gold.relations_known),
+                )
+                part.spans += first
+                parts.append(part)
             offset += len(doc)
         return Samples.concatenate(parts)
 
@@ -433,25 +326,68 @@ class Spert(TrainablePipe):
             label is not among those given, or if there is no encoder to listen to.
         """
         validate_get_examples(get_examples, "Spert.initialize")
-        self._check_settings()
+        self.check_settings()
+        if nlp is not None:
+            self._attach_again(nlp)
         transformer = find_transformer(self.model, nlp, self, self.name) if nlp is not None else None
-        labels = self._expected_labels(labels)
-        counts = self._count(get_examples(), nlp, transformer, labels)
-        if not any(labels.values()):
-            labels = {"entities": labels_of(counts.entities), "relations": labels_of(counts.relations)}
-        self._check_counts(counts, labels["relations"])
+        # Those that were added before. An earlier initialization's labels are those of its data.
+        known = self.label_data if labels is None and not self.model.has_ref("head") else self._given_labels(labels)
+        counts = self._count(get_examples(), nlp, transformer, known if labels is not None else None)
+        if labels is None or not any(known.values()):
+            known = counts.union(known)
+        warnings = check_counts(counts, known, self.cfg, self.name)
+        if counts.relations_unknown and self.cfg["task"] != "entities":
+            self._warn_once("W010", n=counts.relations_unknown, docs=counts.docs)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
         # What an earlier initialization made stays until nothing can be wrong with the new data.
         if self.model.has_ref("head"):
             self.model.attrs["remove_head"](self.model)
         self.cfg.update(entity_labels=[], relation_labels=[], width=width)
-        for label in labels["entities"]:
-            self.add_label(label, "entity")
-        for label in labels["relations"]:
-            self.add_label(label, "relation")
-        logger.info(counts.table())
+        self._reported.clear()
+        self._add_labels(known)
+        self._report(warnings, counts, nlp)
         self.make_head()
+
+    def add_labels(self, get_examples: Callable[[], Iterable[Example]], nlp: Language) -> None:
+        """Add the labels of new training data to a trained component, and report what can be learned from the data.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
+        nlp (Language): The pipeline.
+        RAISES (ValueError): If nothing can be learned from the data.
+        """
+        validate_get_examples(get_examples, "Spert.add_labels")
+        self._attach_again(nlp)
+        transformer = find_transformer(self.model, nlp, self, self.name)
+        counts = self._count(get_examples(), nlp, transformer, None)
+        known = counts.union(self.label_data)
+        warnings = check_counts(counts, known, self.cfg, self.name)
+        self._add_labels(known)
+        self._report(warnings, counts, nlp)
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
+        """Score predictions. Gold annotation with labels that the component doesn't have is reported.
+
+        examples (Iterable[Example]): Predicted documents with their references.
+        RETURNS (Dict[str, Any]): The scores, see `score_spert`.
+        """
+        examples = list(examples)
+        unknown = unknown_labels(examples, self.cfg)
+        if unknown and any(self.label_data.values()):
+            self._warn_once("W008", n=sum(unknown.values()), labels=show_counts(unknown))
+        return super().score(examples, **kwargs)
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Change the weights.
+
+        sgd (Optimizer): The optimizer.
+        """
+        # What was reported of the model before is not true of this one.
+        self._reported -= OF_THE_MODEL
+        if self.model.has_ref("head") and hasattr(sgd, "add_head"):
+            # The optimizer may have a learning rate for the component's own layers.
+            sgd.add_head(self.model.get_ref("head"))
+        super().finish_update(sgd)
 
     def make_head(self) -> None:
         """Make the model's head, with fresh weights, once the labels and the encoder's width (in `cfg`) are set."""
@@ -462,6 +398,48 @@ class Spert(TrainablePipe):
             # Not model.initialize: the encoder is initialized, or loaded, on its own.
             init(self.model, None, None)
 
+    def attach(self, nlp: Language, said: Dict[str, Any]) -> None:
+        """Keep the config of a pipeline in step with `cfg`.
+
+        nlp (Language): The pipeline that the component is in, or will be.
+        said (Dict[str, Any]): The settings in its config.
+        """
+        self._owner = Owner(nlp)
+        self._said = {name: [plain(value)] for name, value in said.items()}
+
+    def check_settings(self) -> None:
+        """Make sure that `cfg` holds nothing that makes no sense.
+
+        RAISES (ValueError): If a setting is of the wrong kind or out of range.
+        """
+        check_settings(self.cfg, self.name)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Save the component to bytes.
+
+        exclude (Iterable[str]): Names of parts to leave out.
+        RETURNS (bytes): The component.
+        """
+        serialize = {
+            "cfg": lambda: srsly.json_dumps(self._cfg_to_save()),
+            "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
+            "model": lambda: self.model.to_bytes(),
+        }
+        return util.to_bytes(serialize, exclude)
+
+    def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:
+        """Save the component to a directory.
+
+        path (Union[str, Path]): The directory.
+        exclude (Iterable[str]): Names of parts to leave out.
+        """
+        serialize = {
+            "cfg": lambda p: srsly.write_json(p, self._cfg_to_save(said_beside(Path(path)))),
+            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
+            "model": lambda p: self.model.to_disk(p),
+        }
+        util.to_disk(path, serialize, exclude)
+
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Spert":
         """Load the component from bytes.
 
@@ -471,7 +449,8 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda b: self._load_cfg(srsly.json_loads(b)),
+            # Not srsly: it reads numbers without their last digit.
+            "cfg": lambda b: self._load_cfg(json.loads(b), exclude),
             "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
             "model": lambda b: self._load_model(b),
         }
@@ -487,50 +466,33 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
+            "cfg": lambda p: self._load_cfg(json.loads(Path(p).read_text("utf8")), exclude),
             "vocab": lambda p: self._load_vocab(p, exclude),
             "model": lambda p: self._load_model(Path(p).read_bytes()),
         }
         util.from_disk(path, deserialize, exclude)
         return self
 
-    def _check_settings(self) -> None:
-        cfg = self.cfg
-        checks = {
-            "task": (cfg["task"] in ("joint", "entities", "relations"), "'joint', 'entities' or 'relations'"),
-            "negative_sampling": (cfg["negative_sampling"] in ("strong", "weak"), "'strong' or 'weak'"),
-            "max_span_width": (cfg["max_span_width"] >= 1, "at least 1"),
-            "relation_threshold": (0.0 <= cfg["relation_threshold"] <= 1.0, "between 0 and 1"),
-            "negative_spans": (cfg["negative_spans"] >= 0, "at least 0"),
-            "near_misses": (cfg["near_misses"] >= 0, "at least 0"),
-            "near_miss_none": (0.0 <= cfg["near_miss_none"] <= 1.0, "between 0 and 1"),
-            "negative_relations": (cfg["negative_relations"] >= 0, "at least 0"),
-            "max_relation_distance": (cfg["max_relation_distance"] >= 0, "at least 0 (0 for no limit)"),
-            "entities_per_token": (cfg["entities_per_token"] >= 0, "at least 0 (0 for no limit)"),
-            "relations_per_token": (cfg["relations_per_token"] >= 0, "at least 0 (0 for no limit)"),
-        }
-        for setting, (holds, expected) in checks.items():
-            if not holds:
-                raise ValueError(
-                    Errors.S031.format(setting=setting, name=self.name, expected=expected, value=cfg[setting])
-                )
-
-    def _expected_labels(self, labels: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:
-        """The labels to initialize with, or none to take those of the data."""
-        if labels is None:
-            # Those that were added before. An earlier initialization's labels are those of its data.
-            return self.label_data if not self.model.has_ref("head") else {"entities": [], "relations": []}
+    def _given_labels(self, labels: Optional[LabelsT]) -> LabelsT:
+        """The labels of the config in their full form; none if there are none."""
         form = {"entities": ["PERSON", "..."], "relations": ["works_for", "..."]}
+        labels = {} if labels is None else labels
         if not isinstance(labels, dict) or set(labels) - set(form):
             raise ValueError(Errors.S016.format(name=self.name, form=form, value=labels))
         return {kind: list(labels.get(kind) or []) for kind in form}
+
+    def _add_labels(self, labels: LabelsT) -> None:
+        for label in labels["entities"]:
+            self.add_label(label, "entity")
+        for label in labels["relations"]:
+            self.add_label(label, "relation")
 
     def _count(
         self,
         examples: Iterable[Example],
         nlp: Optional[Language],
         transformer: Optional[Model],
-        labels: Dict[str, List[str]],
+        labels: Optional[LabelsT],
     ) -> GoldCounts:
         """Align all gold annotation, with the sentence marks that training will see."""
         counts = GoldCounts()
@@ -547,26 +509,18 @@ class Spert(TrainablePipe):
 
                 covered = seen_tokens(transformer, example.predicted)
             gold = self._align(example, sentence_bounds([example.predicted]), covered)
-            if any(labels.values()):
+            if labels is not None and any(labels.values()):
                 self._check_labels(example.reference, gold, labels)
             counts.add(gold)
         return counts
 
-    def _check_counts(self, counts: GoldCounts, relation_labels: List[str]) -> None:
-        """Make sure that there is something to learn from."""
-        n_entities, n_relations = sum(counts.entities.values()), sum(counts.relations.values())
-        if not n_entities:
-            raise ValueError(Errors.S010.format(name=self.name, docs=counts.docs, key=self.cfg["spans_key"]))
-        if self.cfg["task"] == "entities":
-            return
-        symmetric = self.cfg["symmetric_labels"]
-        if not n_relations and (relation_labels or symmetric or self.cfg["task"] == "relations"):
-            raise ValueError(
-                Errors.S011.format(name=self.name, labels=relation_labels, docs=counts.docs, ents=n_entities)
-            )
-        unknown = sorted(set(symmetric) - set(relation_labels))
-        if unknown:
-            raise ValueError(Errors.S017.format(name=self.name, label=unknown[0], labels=relation_labels))
+    def _report(self, warnings: List[str], counts: GoldCounts, nlp: Optional[Language]) -> None:
+        """Tell what was found in the training data, and what can't go well."""
+        if nlp is not None:
+            warnings = [*warnings, *check_pipeline(nlp, self)]
+        logger.info(counts.table())
+        for warning in warnings:
+            logger.warning(warning)
 
     def _sizes(self, cfg: Dict[str, Any]) -> Dict[str, int]:
         """The dimensions of the model for these settings."""
@@ -577,12 +531,46 @@ class Spert(TrainablePipe):
             "nW": cfg["max_span_width"],
         }
 
-    def _load_cfg(self, cfg: Dict[str, Any]) -> None:
+    def _attach_again(self, nlp: Language) -> None:
+        """Keep the config of a pipeline in step that took the component as its source, or is a copy."""
+        if self._owner.is_of(nlp):
+            return
+        self._owner = Owner(nlp)
+        block = self._owner.block(self)
+        if block is not None:
+            block.update({name: plain(self.cfg[name]) for name in self._said})
+            self._said = {name: [plain(self.cfg[name])] for name in self._said}
+
+    def _keep_in_step(self, name: str, value: Any) -> None:
+        """Change the pipeline's config as `cfg` was changed."""
+        if name in self._said and not same(value, self._said[name][-1]):
+            block = self._owner.block(self)
+            if block is not None:
+                block[name] = plain(value)
+                self._said[name].append(plain(value))
+
+    def _cfg_to_save(self, said: Optional[SaidT] = None) -> Dict[str, Any]:
+        return {**self.cfg, CONFIG_KEY: said or self._said}
+
+    def _load_cfg(self, cfg: Dict[str, Any], exclude: Iterable[str]) -> None:
+        saved = cfg.pop(CONFIG_KEY, {})
         loaded = {**self.cfg, **cfg}
+        # The config may have been edited where a whole pipeline is loaded, which reads its vocabulary itself, into
+        # components that were made for this. A component that is loaded alone was made with any config.
+        edited = edits(loaded, self._said, saved) if self._is_new and "vocab" in exclude else {}
         sizes = self._sizes(loaded)
+        for name, value in edited.items():
+            if loaded["width"] is not None and self._sizes({**loaded, name: value}) != sizes:
+                text = Errors.S034.format(name=self.name, setting=name, value=repr(value), trained=repr(loaded[name]))
+                raise ValueError(text)
+        loaded.update(edited)
+        check_settings(loaded, self.name)
         if self.model.has_ref("head") and any(self.model.maybe_get_dim(name) != n for name, n in sizes.items()):
             raise ValueError(self._misfit())
-        self.cfg.update(cfg)
+        self._is_new = False
+        self._reported.clear()
+        self.cfg = loaded
+        self._said = {name: values[-1:] for name, values in self._said.items()}
         if loaded["width"] is not None and not self.model.has_ref("head"):
             self.make_head()
 
@@ -611,7 +599,7 @@ class Spert(TrainablePipe):
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
-            covered=covered,
+            visible=covered,
         )
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
@@ -682,13 +670,14 @@ class Spert(TrainablePipe):
 
     def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
         kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
+        blocked = [] if self.cfg["overwrite_ents"] else blocked_tokens(doc)
         taken = numpy.zeros(len(doc) + 1, dtype="int64")
-        for ent in kept:
+        for ent in [*kept, *blocked]:
             taken[ent.start + 1 : ent.end + 1] = 1
         n_taken = numpy.cumsum(taken)
         free = n_taken[bounds[:, 0]] == n_taken[bounds[:, 1]]
         free[free] = best_non_overlapping(bounds[free], scores[free])
-        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
+        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)], blocked=blocked)
 
     def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
         limit = math.ceil(n_tokens * self.cfg["relations_per_token"])

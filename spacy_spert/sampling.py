@@ -5,7 +5,7 @@ from typing import List
 
 import numpy
 
-from .ml.arrays import NONE, Floats, Ints, Samples
+from .ml.arrays import NONE, Bools, Floats, Ints, Samples
 from .ml.candidates import all_spans, both_orders, pairs_within
 
 
@@ -19,6 +19,7 @@ class Sampling:
     max_distance (int): Most visible tokens between the two spans of a negative pair; 0 for no limit.
     weak (bool): Draw negative pairs from all spans of the sample instead of the entities.
     given (bool): Whether the entities are given, with their labels.
+    relations_known (bool): Whether the relations are annotated. If not, no pairs are learned from.
     """
 
     max_width: int = 10
@@ -27,10 +28,17 @@ class Sampling:
     max_distance: int = 0
     weak: bool = False
     given: bool = False
+    relations_known: bool = True
 
 
 def sample_sentences(
-    entities: Ints, entity_labels: Ints, relations: Ints, n_relation_labels: int, sentences: Ints, sampling: Sampling
+    entities: Ints,
+    entity_labels: Ints,
+    relations: Ints,
+    n_relation_labels: int,
+    sentences: Ints,
+    unknown: Bools,
+    sampling: Sampling,
 ) -> Samples:
     """What to learn from some sentences.
 
@@ -38,7 +46,8 @@ def sample_sentences(
     entity_labels (Ints): Their columns, shape (n_entities,).
     relations (Ints): Head and tail as indices into entities, and the column of the label, shape (n_relations, 3).
     n_relation_labels (int): Number of relation labels.
-    sentences (Ints): Bounds of the sentences in visible tokens, shape (n_sentences + 1,).
+    sentences (Ints): Bounds of the sentences in visible tokens, the first of them 0, shape (n_sentences + 1,).
+    unknown (Bools): Which tokens are not annotated, so that no negative may touch them, shape (n_tokens,).
     sampling (Sampling): How to draw.
     RETURNS (Samples): The samples of all sentences.
     """
@@ -52,11 +61,11 @@ def sample_sentences(
     for i, (start, end) in enumerate(zip(sentences[:-1].tolist(), sentences[1:].tolist())):
         chosen, related = slice(firsts[i], firsts[i + 1]), slice(bounds[i], bounds[i + 1])
         part = sample_sentence(
-            end - start,
             entities[chosen] - start,
             entity_labels[chosen],
             pairs[related] - firsts[i],
             labels[related],
+            unknown[start:end],
             sampling,
         )
         part.spans += start
@@ -65,42 +74,52 @@ def sample_sentences(
 
 
 def sample_sentence(
-    n_tokens: int, entities: Ints, entity_labels: Ints, related: Ints, relation_labels: Floats, sampling: Sampling
+    entities: Ints,
+    entity_labels: Ints,
+    related: Ints,
+    relation_labels: Floats,
+    unknown: Bools,
+    sampling: Sampling,
 ) -> Samples:
     """What to learn from a sentence: all entities and relations, and negatives of both.
 
-    n_tokens (int): Length of the sentence.
     entities (Ints): The gold entities, in tokens of the sentence, sorted by start, then end, shape (n_entities, 2).
     entity_labels (Ints): Their columns, shape (n_entities,).
     related (Ints): The related pairs, as indices into entities, shape (n_related, 2).
     relation_labels (Floats): 1.0 for each relation that holds, shape (n_related, n_relation_labels).
+    unknown (Bools): Which tokens are not annotated, shape (n_tokens,).
     sampling (Sampling): How to draw.
     RETURNS (Samples): The samples, entities first and related pairs first.
     """
-    negatives = sample_negative_spans(n_tokens, sampling.max_width, entities, sampling.negative_spans)
+    negatives = sample_negative_spans(unknown, sampling.max_width, entities, sampling.negative_spans)
     spans = numpy.concatenate([entities, negatives])
     span_labels = numpy.concatenate([entity_labels, numpy.full(len(negatives), NONE)])
     pool = spans if sampling.weak else entities
     order = numpy.lexsort((pool[:, 1], pool[:, 0]))
     candidates = order[pairs_within(pool[order], numpy.zeros_like(order), sampling.max_distance)]
-    unrelated = sample_negative_pairs(both_orders(candidates), related, sampling.negative_relations)
+    count = sampling.negative_relations if sampling.relations_known else 0
+    unrelated = sample_negative_pairs(both_orders(candidates), related, count)
     zeros = numpy.zeros((len(unrelated), relation_labels.shape[1]), dtype="float32")
     pair_labels = numpy.concatenate([relation_labels, zeros])
-    return Samples(spans, span_labels, numpy.concatenate([related, unrelated]), pair_labels, sampling.given)
+    can_pair = numpy.full(len(spans), sampling.relations_known)
+    return Samples(spans, span_labels, can_pair, numpy.concatenate([related, unrelated]), pair_labels, sampling.given)
 
 
-def sample_negative_spans(n_tokens: int, max_width: int, gold: Ints, count: int) -> Ints:
+def sample_negative_spans(unknown: Bools, max_width: int, gold: Ints, count: int) -> Ints:
     """Draw spans of a sentence that are no entities (section 3.4 of the paper).
 
-    n_tokens (int): Length of the sentence.
+    unknown (Bools): Which tokens are not annotated; no span that touches one is drawn. Shape (n_tokens,).
     max_width (int): Longest span.
     gold (Ints): The entities, shape (n_gold, 2), in tokens of the sentence.
     count (int): How many to draw; all of them if there are fewer.
     RETURNS (Ints): Distinct spans, shape (at most count, 2), drawn with numpy's global generator, which spaCy seeds.
     """
+    n_tokens = len(unknown)
     spans = all_spans(n_tokens, max_width)
+    n_unknown = numpy.concatenate([[0], numpy.cumsum(unknown)])
+    is_known = n_unknown[spans[:, 0]] == n_unknown[spans[:, 1]]
     is_gold = numpy.isin(_code(spans, n_tokens + 1), _code(gold, n_tokens + 1))
-    return _draw(spans[~is_gold], count)
+    return _draw(spans[is_known & ~is_gold], count)
 
 
 def sample_negative_pairs(pairs: Ints, related: Ints, count: int) -> Ints:

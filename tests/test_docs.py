@@ -23,6 +23,7 @@ import spacy_spert.cli  # noqa: F401
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PRETRAINED = "bert-base-cased"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 def parts_of(path):
@@ -94,7 +95,7 @@ def run_block(language, code, encoder):
             srsly.json_loads(line)
 
 
-@pytest.mark.parametrize("blocks", parts_of(ROOT / "docs" / "guide.md"))
+@pytest.mark.parametrize("blocks", [part for page in PAGES for part in parts_of(page)])
 # spaCy leaves the files of a package to the garbage collector to close.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_guide(blocks, folder, small_encoder):
@@ -105,7 +106,7 @@ def test_guide(blocks, folder, small_encoder):
 
 
 def test_pages_that_are_named_exist():
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "guide.md"):
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES):
         text = page.read_text(encoding="utf8")
         for target in re.findall(r"\]\((?!http)([^)#]*)(?:#[^)]*)?\)", text):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

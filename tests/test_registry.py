@@ -15,6 +15,8 @@ import spacy_spert
 REGISTRIES = {
     "spacy_factories": "factories",
     "spacy_architectures": "architectures",
+    "spacy_augmenters": "augmenters",
+    "spacy_readers": "readers",
     "spacy_scorers": "scorers",
     "thinc_optimizers": "optimizers",
     "spacy_cli": "cli",
@@ -34,6 +36,8 @@ def test_declared_names():
         ("spacy_factories", "spert"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
+        ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
+        ("spacy_readers", "spacy-spert.Corpus.v1"),
         ("spacy_scorers", "spacy-spert.spert_scorer.v1"),
         ("thinc_optimizers", "spacy-spert.AdamW.v1"),
         ("spacy_cli", "spert"),
@@ -128,8 +132,105 @@ def test_the_factory_does_not_load(fresh, module):
     assert module not in before and module not in added
 
 
-def test_the_package_registers_the_relations(fresh):
-    assert fresh[2] is True
+def test_the_factory_registers_no_relations(fresh):
+    """A program that does not use the component can have the name."""
+    assert fresh[2] is False
+
+
+def run(code):
+    """What a new interpreter prints last."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+OTHER = """
+import spacy, sys
+from spacy.tokens import Doc, Span
+
+def has():
+    return [name for name in ("relations", "links") if Doc.has_extension(name)]
+
+def refused(use):
+    try:
+        use()
+    except ValueError as err:
+        return "install_extension(name=" in str(err) and "doc._.relations" in str(err)
+    return False
+
+def add_pipe():
+    spacy.blank("xx").add_pipe("spert")
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "add_pipe()",
+        "from spacy_spert import get_relations",
+        "import spacy_spert; spacy_spert.Relation",
+        "import spacy_spert; spacy_spert.install_extension()",
+    ],
+)
+def test_first_use_registers_the_relations(use):
+    assert run(
+        f"{OTHER}\nimport spacy_spert.pipeline\nspacy.blank('xx')\nprint(has(), end=' ')\n{use}\nprint(has())"
+    ) == ("[] ['relations']")
+
+
+NAME_IS_TAKEN = f"""{OTHER}
+Doc.set_extension("relations", default=7)
+import spacy_spert
+spacy.blank("xx")
+results = [refused(add_pipe), refused(lambda: spacy_spert.get_relations)]
+results.append(refused(spacy_spert.install_extension))
+spacy_spert.install_extension(name="links")
+add_pipe()
+doc = Doc(spacy.blank("xx").vocab, words=["a", "b"])
+doc.ents = [Span(doc, 0, 1, "X"), Span(doc, 1, 2, "X")]
+doc._.links = [(*doc.ents, "r")]
+results.append([r.label for r in spacy_spert.get_relations(doc)] == [r.label for r in doc._.links] == ["r"])
+print(results, doc._.relations, len(spacy_spert.to_triples(doc)))
+"""
+
+
+def test_name_that_is_taken():
+    assert run(NAME_IS_TAKEN) == "[True, True, True, True] 7 1"
+
+
+NAME_IS_TAKEN_LATER = f"""{OTHER}
+import spacy_spert
+nlp = spacy.blank("xx")
+spert = nlp.add_pipe("spert")
+results = [has()]
+try:
+    Doc.set_extension("relations", default=7)
+except ValueError as err:
+    results.append("E090" in str(err))
+doc = Doc(nlp.vocab, words=["a", "b"])
+doc.ents = [Span(doc, 0, 1, "X")]
+try:
+    doc._.relations = [{{"head": 0, "tail": 1, "label": "r", "score": 1.0}}]
+except ValueError as err:
+    results.append("install_extension(name=" in str(err))
+Doc.set_extension("relations", default=7, force=True)
+results.append(refused(lambda: spert.set_annotations([], None)))
+spacy_spert.install_extension("links")
+results.append(has())
+spacy_spert.install_extension()
+results.append(has())
+print(results)
+"""
+
+
+def test_name_that_is_taken_later():
+    names = ["relations", "links"]
+    assert run(NAME_IS_TAKEN_LATER) == str([["relations"], True, True, True, names, names])
+
+
+def test_another_name_instead_of_the_first():
+    code = "spacy_spert.install_extension('links'); print(has()); add_pipe(); print(has())"
+    assert run(f"{OTHER}\nimport spacy_spert\nadd_pipe()\n{code}") == "['links']"
 
 
 @pytest.mark.parametrize("name", spacy_spert.__all__)

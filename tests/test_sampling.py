@@ -32,6 +32,7 @@ def samples():
     return Samples(
         rows((0, 1), (2, 4), (5, 6)),
         numpy.asarray([1, 0, 2]),
+        numpy.ones(3, dtype=bool),
         rows((0, 1), (2, 0), (1, 2)),
         numpy.asarray([[1.0], [0.0], [1.0]], dtype="float32"),
     )
@@ -130,40 +131,40 @@ GOLD = rows((0, 2), (3, 4), (3, 6))
 
 
 def test_negative_spans_are_all_spans_but_gold_when_there_are_few():
-    found = tuples(sample_negative_spans(6, 3, GOLD, 100))
+    found = tuples(sample_negative_spans(KNOWN[:6], 3, GOLD, 100))
     assert sorted(found) == sorted(set(tuples(all_spans(6, 3))) - set(tuples(GOLD)))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_negative_spans_are_distinct_and_never_gold(seed):
     numpy.random.seed(seed)
-    found = tuples(sample_negative_spans(6, 3, GOLD, 11))
+    found = tuples(sample_negative_spans(KNOWN[:6], 3, GOLD, 11))
     assert len(found) == len(set(found)) == 11
     assert set(found) <= set(tuples(all_spans(6, 3))) - set(tuples(GOLD))
 
 
 def test_gold_spans_wider_than_the_limit_hide_no_candidate():
     """(0, 5) of a sentence of six tokens must not be taken for another span with the same code."""
-    found = tuples(sample_negative_spans(6, 2, rows((0, 5)), 100))
+    found = tuples(sample_negative_spans(KNOWN[:6], 2, rows((0, 5)), 100))
     assert found == tuples(all_spans(6, 2))
 
 
 def test_no_negative_spans_on_request():
-    assert sample_negative_spans(6, 3, GOLD, 0).shape == (0, 2)
+    assert sample_negative_spans(KNOWN[:6], 3, GOLD, 0).shape == (0, 2)
 
 
 def test_negative_spans_follow_the_seed():
     draws = []
     for seed in (7, 7, 8):
         numpy.random.seed(seed)
-        draws.append(tuples(sample_negative_spans(30, 5, GOLD, 10)))
+        draws.append(tuples(sample_negative_spans(KNOWN[:30], 5, GOLD, 10)))
     assert draws[0] == draws[1] != draws[2]
 
 
 def test_every_negative_span_can_be_drawn():
     seen = set()
     for _ in range(60):
-        seen.update(tuples(sample_negative_spans(4, 2, rows((0, 1)), 3)))
+        seen.update(tuples(sample_negative_spans(KNOWN[:4], 2, rows((0, 1)), 3)))
     assert seen == set(tuples(all_spans(4, 2))) - {(0, 1)}
 
 
@@ -190,6 +191,8 @@ def test_negative_pairs_of_nothing():
 # Samples of a sentence
 
 
+# Every token is annotated.
+KNOWN = numpy.zeros(50, dtype=bool)
 ENTITIES = rows((0, 1), (2, 4), (2, 5), (7, 8))
 ENTITY_LABELS = numpy.asarray([1, 2, 1, 3])
 RELATED = rows((3, 0), (0, 1))
@@ -198,7 +201,7 @@ RELATION_LABELS = numpy.asarray([[1.0, 0.0], [1.0, 1.0]], dtype="float32")
 
 def draw(negative_spans=100, negative_relations=100, **settings):
     sampling = Sampling(3, negative_spans, negative_relations, **settings)
-    return sample_sentence(8, ENTITIES, ENTITY_LABELS, RELATED, RELATION_LABELS, sampling)
+    return sample_sentence(ENTITIES, ENTITY_LABELS, RELATED, RELATION_LABELS, KNOWN[:8], sampling)
 
 
 def test_entities_come_first_with_their_labels_and_negatives_are_none():
@@ -263,7 +266,7 @@ def test_samples_follow_the_seed(weak):
 
 def test_sentence_without_entities_has_negative_spans_only():
     nothing = numpy.zeros((0, 2), dtype="float32")
-    drawn = sample_sentence(3, rows(), numpy.zeros(0, dtype="int64"), rows(), nothing, Sampling(2))
+    drawn = sample_sentence(rows(), numpy.zeros(0, dtype="int64"), rows(), nothing, KNOWN[:3], Sampling(2))
     assert tuples(drawn.spans) == [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
     assert drawn.span_labels.tolist() == [0] * 5
     assert drawn.pairs.shape == (0, 2)
@@ -329,7 +332,7 @@ def test_sentences_have_samples_of_their_own():
     entities = rows((0, 1), (1, 3), (5, 7), (8, 9))
     relations = numpy.asarray([(1, 0, 1), (2, 3, 0), (1, 0, 0)])
     drawn = sample_sentences(
-        entities, numpy.asarray([1, 2, 1, 3]), relations, 2, numpy.asarray([0, 3, 5, 9]), Sampling(2)
+        entities, numpy.asarray([1, 2, 1, 3]), relations, 2, numpy.asarray([0, 3, 5, 9]), KNOWN[:9], Sampling(2)
     )
     spans = tuples(drawn.spans)
     assert spans[:5] == [(0, 1), (1, 3), (1, 2), (2, 3), (0, 2)]
@@ -343,8 +346,21 @@ def test_sentences_have_samples_of_their_own():
 
 def test_no_sentences():
     nothing = numpy.zeros(0, dtype="int64")
-    drawn = sample_sentences(rows(), nothing, nothing.reshape(0, 3), 2, numpy.asarray([4]), Sampling())
+    drawn = sample_sentences(rows(), nothing, nothing.reshape(0, 3), 2, numpy.asarray([4]), KNOWN[:0], Sampling())
     assert drawn.spans.shape == drawn.pairs.shape == (0, 2)
+
+
+def test_no_negative_touches_what_is_not_annotated():
+    unknown = numpy.asarray([False, False, True, False, False])
+    found = tuples(sample_negative_spans(unknown, 3, rows((0, 1)), 100))
+    assert set(found) == {(1, 2), (0, 2), (3, 4), (4, 5), (3, 5)}
+
+
+def test_unknown_relations_give_no_pairs():
+    drawn = draw(relations_known=False)
+    assert tuples(drawn.pairs) == tuples(RELATED)
+    assert not drawn.can_pair.any()
+    assert draw().can_pair.all()
 
 
 # Near misses

@@ -1,5 +1,6 @@
 """What several commands do with files: read annotated data, and make sure that outputs can be written."""
 
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List
@@ -9,6 +10,10 @@ from ..errors import Errors
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.training import Example
+
+
+# In place of a file: stdout.
+PIPE = Path("-")
 
 
 def check_outputs(data: Iterable[Path], outputs: Iterable[Path]) -> None:
@@ -21,14 +26,33 @@ def check_outputs(data: Iterable[Path], outputs: Iterable[Path]) -> None:
     data, outputs = list(data), list(outputs)
     for i, path in enumerate(outputs):
         reason = None
-        if path.is_dir():
+        if path == PIPE and sys.stdout is None:
+            raise ValueError(Errors.S083.format(name="stdout"))
+        if path in outputs[:i]:
+            reason = "it is the other output as well"
+        elif path == PIPE:
+            continue
+        elif path.is_dir():
             reason = "it is a folder"
         elif path.exists() and any(path.samefile(other) for other in data):
             reason = "it is the data"
-        elif path in outputs[:i]:
-            reason = "it is the other output as well"
         if reason is not None:
             raise ValueError(Errors.S048.format(path=path, reason=reason))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write an output.
+
+    path (Path): The file, which appears when it is complete; "-" for stdout.
+    text (str): What to write.
+    """
+    from ..formats.files import open_whole
+
+    if Path(path) == PIPE:
+        sys.stdout.write(text)
+        return
+    with open_whole(path) as file_:
+        file_.write(text)
 
 
 def read_examples(path: Path, nlp: "Language") -> List["Example"]:

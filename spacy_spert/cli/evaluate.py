@@ -1,5 +1,7 @@
 """`spacy spert evaluate`: all scores of a pipeline, per label, and its errors by kind."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -7,6 +9,7 @@ import typer
 from wasabi import msg
 
 from . import app
+from ._data import PIPE, check_outputs, read_examples, write_text
 
 if TYPE_CHECKING:
     from ..evaluation.run import Evaluation
@@ -17,10 +20,10 @@ def evaluate_cli(
     model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
     data_path: Annotated[Path, typer.Argument(help="Annotated data in spaCy's binary format", exists=True)],
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and counts")
+        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and counts. - is stdout")
     ] = None,
     report: Annotated[
-        Optional[Path], typer.Option("--report", "-r", help="HTML page: scores, drawings, errors")
+        Optional[Path], typer.Option("--report", "-r", help="HTML page: scores, drawings, errors. - is stdout")
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="Most documents in the report, the worst; 0 for all", min=0)
@@ -29,8 +32,13 @@ def evaluate_cli(
         Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
     ] = None,
     symmetric: Annotated[
-        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
-    ] = "once",
+        Optional[str],
+        typer.Option(
+            "--symmetric",
+            "-s",
+            help="How relations without direction count: once, directed or twice; by default as the config says",
+        ),
+    ] = None,
     gold_entities: Annotated[
         bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
     ] = False,
@@ -41,6 +49,9 @@ def evaluate_cli(
         Optional[Path],
         typer.Option("--hard-negatives", "-H", help="Annotated data to count false relations on", exists=True),
     ] = None,
+    given_sentences: Annotated[
+        bool, typer.Option("--given-sentences", help="Use the sentence marks of the data instead of the model's")
+    ] = False,
     batch_size: Annotated[
         Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
     ] = None,
@@ -53,7 +64,8 @@ def evaluate_cli(
     """
     from spacy.cli._util import setup_gpu
 
-    setup_gpu(gpu_id, silent=False)
+    piped = PIPE in (output, report)
+    setup_gpu(gpu_id, silent=piped)
     try:
         evaluation = evaluate(
             model,
@@ -66,22 +78,19 @@ def evaluate_cli(
             gold_entities=gold_entities,
             margin=margin,
             hard_negatives=hard_negatives,
+            given_sentences=given_sentences,
             batch_size=batch_size,
             progress=True,
         )
     except (ValueError, OSError) as err:
-        msg.fail("Can't evaluate", str(err), exits=1)
-    for note in evaluation.notes:
-        msg.info(note)
-    for title, (header, *rows) in [*evaluation.tables, evaluation.false_relation_table]:
-        msg.divider(title)
-        msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
-    msg.divider("Errors by kind")
-    msg.table(evaluation.errors, aligns=("l", "r"))
-    if output is not None:
-        msg.good(f"Wrote the scores to {output}")
-    if report is not None:
-        msg.good(f"Wrote the report to {report}")
+        with redirect_stdout(sys.stderr if piped else sys.stdout):
+            msg.fail("Can't evaluate", str(err), exits=1)
+    with redirect_stdout(sys.stderr if piped else sys.stdout):
+        _print(evaluation)
+        if output is not None:
+            msg.good(f"Wrote the scores to {output}")
+        if report is not None:
+            msg.good(f"Wrote the report to {report}")
 
 
 def evaluate(
@@ -92,10 +101,11 @@ def evaluate(
     report: Optional[Path] = None,
     limit: int = 0,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = 0.1,
     hard_negatives: Optional[Path] = None,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> "Evaluation":
@@ -103,12 +113,15 @@ def evaluate(
 
     model (str): Name or path of the pipeline.
     data_path (Path): Annotated data in spaCy's binary format.
-    output (Optional[Path]): Where to write scores and counts as JSON.
-    report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind.
+    output (Optional[Path]): Where to write scores and counts as JSON; "-" for stdout.
+    report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind;
+        "-" for stdout.
     limit (int): Most documents in the report, those with the most errors; 0 for all.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and score its relations alone.
+    given_sentences (bool): Use the sentence marks of the data instead of the pipeline's own.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
     hard_negatives (Optional[Path]): Annotated data to count false relations on, in the same format.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
@@ -122,8 +135,6 @@ def evaluate(
 
     from ..evaluation.report import render_report
     from ..evaluation.run import evaluate_pipeline
-    from ..formats.files import open_whole
-    from ._data import check_outputs, read_examples
 
     data_path = Path(data_path)
     check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
@@ -136,13 +147,22 @@ def evaluate(
         gold_entities=gold_entities,
         margin=margin,
         hard_negatives=None if hard_negatives is None else read_examples(Path(hard_negatives), nlp),
+        given_sentences=given_sentences,
         batch_size=batch_size,
         progress=progress,
     )
     if output is not None:
-        with open_whole(output) as file_:
-            file_.write(srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
+        write_text(output, srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
     if report is not None:
-        with open_whole(report) as file_:
-            file_.write(render_report(evaluation, Path(model).name, data_path.name, limit))
+        write_text(report, render_report(evaluation, Path(model).name, data_path.name, limit))
     return evaluation
+
+
+def _print(evaluation: "Evaluation") -> None:
+    for note in evaluation.notes:
+        msg.info(note)
+    for title, (header, *rows) in [*evaluation.tables, evaluation.false_relation_table]:
+        msg.divider(title)
+        msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
+    msg.divider("Errors by kind")
+    msg.table(evaluation.errors, aligns=("l", "r"))

@@ -9,10 +9,10 @@ import numpy
 from spacy.tokens import Span
 from spacy.training import Example
 
-from ..alignment import gold_entities, gold_relations
+from ..alignment import TokenMap, gold_entities, gold_relations, unknown_tokens
 from ..errors import Errors
 from ..ml.arrays import Ints
-from ..relations import SCORES_ATTR, get_relations
+from ..relations import SCORES_ATTR, Relation, get_relations
 from ..scorer import Annotation, count_spert
 from .analysis import Analysed
 from .run import TITLES, Evaluation, Table
@@ -267,26 +267,26 @@ def bootstrap(
 
 
 def _items(document: Analysed, evaluation: Evaluation, predicted: bool) -> Dict[Any, _Item]:
-    """The gold annotation or the predictions, by what makes them the same: tokens of the reference and labels."""
+    """The gold annotation, or the predictions that can be judged, by what makes them the same: tokens of the reference
+    and labels."""
     key, reference = evaluation.spans_key, document.reference
-    symmetric = "directed" if evaluation.symmetric == "directed" else "once"
-    settings = evaluation.cfg["symmetric_labels"], symmetric
-    scores: Optional[Sequence[float]] = None
-    if predicted:
-        doc = document.predicted
-        spans, relations = list(doc.spans.get(key, ())), get_relations(doc, key)
-        annotation = Annotation(spans, relations, *settings, Example(doc, reference))
-        scores = doc.spans[key].attrs.get(SCORES_ATTR) if spans else None
-    else:
-        spans, relations = gold_entities(reference, key) or [], gold_relations(reference, key)
-        annotation = Annotation(spans, relations, *settings)
+    counting = evaluation.cfg["symmetric_labels"], "directed" if evaluation.symmetric == "directed" else "once"
+    doc = document.predicted if predicted else reference
+    tokens = TokenMap(doc, reference, Example(document.predicted, reference))
+    gold_rels = gold_relations(reference, key)
+    relations: Sequence[Relation] = gold_rels or ()
+    if predicted and gold_rels is not None:
+        relations = get_relations(doc, key)
+    spans = list(doc.spans.get(key, ())) if predicted else gold_entities(reference, key) or []
+    scores = doc.spans[key].attrs.get(SCORES_ATTR) if predicted and spans else None
     of_spans = [None] * len(spans) if scores is None else map(float, scores)
+    annotation = Annotation(spans, relations, tokens, *counting, unknown_tokens(reference) if predicted else None)
     items: Dict[Any, _Item] = {
         item: ((span,), span.label_, score) for item, span, score in zip(annotation.spans(), spans, of_spans)
     }
     for item, (head, tail, label, score) in zip(annotation.rels_strict(), relations):
         items[item] = ((head, tail), label, score)
-    return items
+    return {item: value for item, value in items.items() if item not in annotation.uncertain}
 
 
 def _ratio(numerator: Ints, denominator: Ints) -> Doubles:

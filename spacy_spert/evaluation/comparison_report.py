@@ -71,7 +71,7 @@ def _sides(first: Analysed, second: Analysed, comparison: Comparison) -> Tuple[S
     missed, also = (
         {annotation_key(error.gold, error.gold_label) for error in document.errors} for document in (first, second)
     )
-    gold = Side(doc, gold_entities(doc, key) or [], gold_relations(doc, key), missed & also)
+    gold = Side(doc, gold_entities(doc, key) or [], gold_relations(doc, key) or (), missed & also)
     return gold, predicted(first, comparison.one), predicted(second, comparison.other)
 
 

@@ -3,16 +3,14 @@
 All text and labels are escaped here.
 """
 
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import Any, Collection, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
 from spacy.tokens import Doc, Span
 
 from ..relations import Relation
+from .assets import policy, read_asset
 from .drawing import N_COLOURS, draw_entities, draw_relations, relation_key, span_key
 from .run import Table
 
@@ -22,13 +20,13 @@ class Side(NamedTuple):
 
     doc (Doc): The document.
     spans (List[Span]): The entities.
-    relations (List[Relation]): The relations.
+    relations (Sequence[Relation]): The relations.
     wrong (Set[Any]): Keys of the entities and relations to be marked.
     """
 
     doc: Doc
     spans: List[Span]
-    relations: List[Relation]
+    relations: Sequence[Relation]
     wrong: Set[Any]
 
 
@@ -119,10 +117,10 @@ def fill(name: str, title: str, **parts: str) -> str:
     parts (str): The changing parts, as HTML.
     RETURNS (str): The page as HTML.
     """
-    page, style, script = map(_read, (name, "page.css", "page.js"))
+    page, style, script = map(read_asset, (name, "page.css", "page.js"))
     return Template(page).substitute(
         # Should anything slip through the escaping, it could neither run nor load anything.
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
+        policy=policy(style, script),
         style=style,
         script=script,
         title=escape(title),
@@ -181,11 +179,3 @@ def tag(name: str, css: str, lines: Iterable[str]) -> str:
     """RETURNS (str): An element around some lines, or nothing around none."""
     content = "".join(lines)
     return f'<{name} class="{css}">{content}</{name}>' if content else ""
-
-
-def _read(name: str) -> str:
-    return (files("spacy_spert.evaluation") / "page" / name).read_text(encoding="utf8")
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{b64encode(sha256(content.encode('utf8')).digest()).decode('ascii')}'"

@@ -40,7 +40,7 @@ def related_types(examples: Iterable[Example], spans_key: str = DEFAULT_SPANS_KE
     spans_key (str): The span group that holds the annotation.
     RETURNS (Set[Types]): Labels of head and tail.
     """
-    relations = (relation for example in examples for relation in gold_relations(example.reference, spans_key))
+    relations = (relation for example in examples for relation in gold_relations(example.reference, spans_key) or ())
     return {(relation.head.label_, relation.tail.label_) for relation in relations}
 
 
@@ -57,7 +57,8 @@ def without_relation(
 
     def fits(example: Example) -> bool:
         doc = example.reference
-        if gold_relations(doc, spans_key):
+        if gold_relations(doc, spans_key) != ():
+            # There are some, or it is not known.
             return False
         ends = sentence_bounds([doc])[1:]
         placed = [(int(ends.searchsorted(s.start, side="right")), s) for s in gold_entities(doc, spans_key) or ()]
@@ -79,13 +80,19 @@ def count_false_relations(
 ) -> FalseRelations:
     """Count predicted relations that the gold data doesn't have.
 
-    examples (Iterable[Example]): Predicted documents with their references. Unannotated ones are left out.
+    examples (Iterable[Example]): Predicted documents with their references. Those without annotated entities and
+        relations are left out.
     spans_key (str): The span group to compare.
     symmetric_labels (Collection[str]): Relation labels without direction.
     symmetric (str): How they are counted: "once", "directed" or "twice".
     RETURNS (FalseRelations): The counts.
     """
-    chosen = [example for example in examples if gold_entities(example.reference, spans_key) is not None]
+    chosen = [
+        example
+        for example in examples
+        if gold_entities(example.reference, spans_key) is not None
+        and gold_relations(example.reference, spans_key) is not None
+    ]
     counts = count_spert(chosen, spans_key=spans_key, symmetric_labels=symmetric_labels, symmetric=symmetric)
     return FalseRelations(
         sentences=sum(len(sentence_bounds([example.reference])) - 1 for example in chosen),

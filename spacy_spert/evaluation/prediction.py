@@ -1,7 +1,7 @@
 """A pipeline's component run over annotated documents, also with thresholds so low that nearly everything comes out."""
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 from spacy.language import Language
@@ -11,7 +11,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..alignment import gold_entities, map_span, token_map
+from ..alignment import TokenMap, gold_entities
 from ..errors import Errors
 from ..pipeline import Spert
 from ..relations import Relation, get_relations
@@ -28,31 +28,12 @@ class Predicted(NamedTuple):
 
     doc (Doc): The document as the pipeline leaves it, without the encoder's output.
     rows (DocumentRows): The candidates.
-    relations (List[Relation]): The candidate relations, on spans of the document.
+    relations (Sequence[Relation]): The candidate relations, on spans of the document.
     """
 
     doc: Doc
     rows: DocumentRows
-    relations: List[Relation]
-
-
-def find_component(nlp: Language, name: Optional[str] = None) -> Tuple[str, Spert]:
-    """Find the pipeline's 'spert' component.
-
-    nlp (Language): The pipeline.
-    name (Optional[str]): Its name, if it is known.
-    RETURNS (Tuple[str, Spert]): Its name, and the component.
-    RAISES (ValueError): If there is none, none of this name, or several and no name is given.
-    """
-    found = {each: pipe for each, pipe in nlp.pipeline if isinstance(pipe, Spert)}
-    if not found:
-        raise ValueError(Errors.S040.format(names=nlp.pipe_names))
-    if name is None and len(found) > 1:
-        raise ValueError(Errors.S042.format(names=list(found)))
-    name = next(iter(found)) if name is None else name
-    if name not in found:
-        raise ValueError(Errors.S043.format(name=name, names=list(found)))
-    return name, found[name]
+    relations: Sequence[Relation]
 
 
 def find_annotated(examples: Iterable[Example], key: str) -> Tuple[Dict[int, Example], int]:
@@ -195,9 +176,10 @@ def collect(
     for batch, docs in _upstream(nlp, name, list(examples), batch_size or nlp.batch_size, progress):
         with changed(cfg, **lowered(cfg, floor, raw=True)):
             spert.set_annotations(docs, spert.predict(docs))
-        rows.extend(_read(example, cfg, symmetric) for example in batch)
+        read = [_read(example, cfg, symmetric) for example in batch]
+        rows.extend(read)
         if not given:
-            logits.append(_entity_logits(spert, docs))
+            logits.append(_entity_logits(spert, docs, [each.chosen for each in read]))
         for example in batch:
             # Nothing more is needed of it.
             example.predicted = nlp.make_doc("")
@@ -229,8 +211,8 @@ def _read(example: Example, cfg: Mapping[str, Any], symmetric: str) -> DocumentR
     return read_document(example, cfg["spans_key"], cfg["symmetric_labels"], symmetric)
 
 
-def _entity_logits(spert: Spert, docs: List[Doc]) -> Doubles:
-    """The logits of the entities on the documents, column 0 for none."""
+def _entity_logits(spert: Spert, docs: List[Doc], chosen: List[List[int]]) -> Doubles:
+    """The logits of some entities of each document, column 0 for none."""
     import torch
     from thinc.api import xp2torch
 
@@ -239,10 +221,11 @@ def _entity_logits(spert: Spert, docs: List[Doc]) -> Doubles:
     from ..ml.model import get_network, read_outputs
 
     offsets = numpy.cumsum([0, *(len(doc) for doc in docs)]).tolist()
+    groups = [list(doc.spans[spert.cfg["spans_key"]]) for doc in docs]
     spans = [
-        (span.start + offset, span.end + offset)
-        for doc, offset in zip(docs, offsets)
-        for span in doc.spans[spert.cfg["spans_key"]]
+        (group[i].start + offset, group[i].end + offset)
+        for group, numbers, offset in zip(groups, chosen, offsets)
+        for i in numbers
     ]
     if not spans:
         return numpy.zeros((0, 1 + len(spert.entity_labels)))
@@ -258,9 +241,9 @@ def _entity_logits(spert: Spert, docs: List[Doc]) -> Doubles:
 
 def _give_entities(example: Example, key: str) -> int:
     """Write the gold entities on the predicted document, and count those that are not on its tokens."""
-    starts, ends = token_map(example.reference, example.predicted, example)
+    to_predicted = TokenMap(example.reference, example.predicted, example)
     spans = gold_entities(example.reference, key) or []
-    places = [(*map_span(span, starts, ends), span.label_) for span in spans]
-    mapped = sorted({place for place in places if place[0] >= 0})
+    places = [(to_predicted.place(span), span.label_) for span in spans]
+    mapped = sorted({(place.start, place.end, label) for place, label in places if not place.off})
     example.predicted.spans[GIVEN_KEY] = [Span(example.predicted, *place) for place in mapped]
-    return sum(place[0] < 0 for place in places)
+    return sum(bool(place.off) for place, _ in places)

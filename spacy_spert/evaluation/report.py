@@ -55,7 +55,7 @@ class _Writer:
         key = self.evaluation.spans_key
         reference, predicted, errors = document.reference, document.predicted, document.errors
         missed = {annotation_key(e.gold, e.gold_label) for e in errors}
-        gold = Side(reference, gold_entities(reference, key) or [], gold_relations(reference, key), missed)
+        gold = Side(reference, gold_entities(reference, key) or [], gold_relations(reference, key) or (), missed)
         wrong = {annotation_key(e.predicted, e.predicted_label) for e in errors}
         return gold, Side(predicted, list(predicted.spans.get(key, ())), get_relations(predicted, key), wrong)
 

@@ -9,12 +9,15 @@ from spacy.language import Language
 from spacy.scorer import PRFScore, get_ner_prf
 from spacy.training import Example
 
+from ..alignment import gold_relations
+from ..components import find_component
+from ..corpus import give_sentences
 from ..errors import Errors
 from ..relations import Relation
-from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
+from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of, symmetric_of
 from .analysis import Analysed, count_errors, find_errors
 from .negatives import FalseRelations, count_false_relations, related_types, without_relation
-from .prediction import FLOOR, entities_given, find_annotated, find_component, predict, relation_threshold
+from .prediction import FLOOR, entities_given, find_annotated, predict, relation_threshold
 from .scored import Scored, gather
 
 # How far below the threshold a score is "just under" it.
@@ -46,11 +49,14 @@ class Evaluation:
     documents (List[Analysed]): The documents with their errors.
     margin (float): How far below the threshold a score is "just under" it.
     unannotated (int): How many further documents were left out, as their entities are not annotated.
+    unrelated (int): How many documents were left out for relations, as theirs are not annotated.
     unmapped (int): How many gold entities could not be given, as they are not on predicted tokens.
     false_relations (Dict[str, FalseRelations]): False relations in all sentences, in those without any relation, and in
         the hard negatives, if there are any.
     scored (Optional[Scored]): All that had a score, also below the thresholds.
     removed_pairs (Dict[Tuple[str, str], int]): Pairs that type constraints removed, by labels of head and tail.
+    given_sentences (Optional[int]): How many of the documents have sentence marks that were used; None if the
+        pipeline's own counted.
     """
 
     component: str
@@ -62,10 +68,12 @@ class Evaluation:
     documents: List[Analysed]
     margin: float = DEFAULT_MARGIN
     unannotated: int = 0
+    unrelated: int = 0
     unmapped: int = 0
     false_relations: Dict[str, FalseRelations] = field(default_factory=dict)
     scored: Optional[Scored] = None
     removed_pairs: Dict[Tuple[str, str], int] = field(default_factory=dict)
+    given_sentences: Optional[int] = None
 
     @property
     def spans_key(self) -> str:
@@ -106,6 +114,11 @@ class Evaluation:
                 f"{self.unannotated} of {self.unannotated + len(self.documents)} documents are left out, as their "
                 "entities are not annotated."
             )
+        if self.unrelated:
+            notes.append(
+                f"{self.unrelated} of {len(self.documents)} documents are left out of the scores of relations, as "
+                "theirs are not annotated."
+            )
         if self.gold_entities:
             notes.append(
                 "The gold entities were given and only relations predicted. There is no table of entities, as it "
@@ -115,6 +128,10 @@ class Evaluation:
             notes.append(
                 f"{self.unmapped} gold entities could not be given, as they do not begin and end with predicted "
                 "tokens. Their relations count as missed."
+            )
+        if self.given_sentences is not None:
+            notes.append(
+                f"{self.given_sentences} of {len(self.documents)} documents have sentence marks, which were used."
             )
         if self.cfg["symmetric_labels"]:
             ways = {"once": "once, whatever their order", "directed": "as directed ones", "twice": "in both orders"}
@@ -138,6 +155,7 @@ class Evaluation:
             "false_relations": {name: counts.to_json() for name, counts in self.false_relations.items()},
             "documents": len(self.documents),
             "unannotated_documents": self.unannotated,
+            "documents_without_annotated_relations": self.unrelated,
             "unmapped_entities": self.unmapped,
             "settings": {
                 "component": self.component,
@@ -147,6 +165,7 @@ class Evaluation:
                 "symmetric_labels": list(self.cfg["symmetric_labels"]),
                 "symmetric": self.symmetric,
                 "gold_entities": self.gold_entities,
+                "given_sentences": self.given_sentences is not None,
             },
         }
 
@@ -156,10 +175,11 @@ def evaluate_pipeline(
     examples: Iterable[Example],
     *,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = DEFAULT_MARGIN,
     hard_negatives: Optional[Iterable[Example]] = None,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> Evaluation:
@@ -168,26 +188,30 @@ def evaluate_pipeline(
     nlp (Language): The pipeline. Its settings are afterwards as they were.
     examples (Iterable[Example]): The documents, not predicted yet.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and let it predict relations only. All gold relations
         count, also those of entities that can't be given.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
     hard_negatives (Optional[Iterable[Example]]): Further documents, on which only false relations are counted.
+    given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Evaluation): The scores, and the documents with their errors.
     RAISES (ValueError): If the component is not there or can't do this, a setting is out of range, or no document is
         annotated.
     """
-    if symmetric not in SYMMETRIC:
-        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
     if not 0.0 <= margin <= 1.0:
         raise ValueError(Errors.S045.format(value=margin))
     name, spert = find_component(nlp, component)
+    symmetric = symmetric_of(spert.scorer) if symmetric is None else symmetric
+    if symmetric not in SYMMETRIC:
+        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
     cfg, key = spert.cfg, spert.cfg["spans_key"]
     if gold_entities and (cfg["task"] == "entities" or not spert.relation_labels):
         raise ValueError(Errors.S044.format(name=name))
     chosen, unannotated = find_annotated(examples, key)
+    marked = sum(map(give_sentences, chosen.values())) if given_sentences else None
     nearly: List[List[Relation]] = []
     rows = []
     given = entities_given(cfg, chosen.values()) if gold_entities else nullcontext(0)
@@ -213,6 +237,7 @@ def evaluate_pipeline(
             component=name,
             symmetric=symmetric,
             gold_entities=gold_entities,
+            given_sentences=given_sentences,
             batch_size=batch_size,
             progress=progress,
         ).false_relations[ALL]
@@ -228,6 +253,7 @@ def evaluate_pipeline(
         unmapped=unmapped,
         scored=scored,
         hard_negatives=negatives,
+        given_sentences=marked,
     )
 
 
@@ -272,8 +298,18 @@ def compare(
     }
     if hard_negatives is not None:
         false_relations[HARD_NEGATIVES] = hard_negatives
+    unrelated = sum(gold_relations(example.reference, key) is None for example in examples.values())
     return Evaluation(
-        component, cfg, symmetric, gold_entities, counts, scores, documents, false_relations=false_relations, **facts
+        component,
+        cfg,
+        symmetric,
+        gold_entities,
+        counts,
+        scores,
+        documents,
+        false_relations=false_relations,
+        unrelated=unrelated,
+        **facts,
     )
 
 

@@ -12,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 from spacy.training import Example
 
-from ..alignment import gold_entities, gold_relations
+from ..alignment import TokenMap, gold_entities, gold_relations, unknown_tokens
 from ..ml.arrays import Bools, Ints
 from ..relations import SCORES_ATTR, get_relations
 from ..scorer import Annotation
@@ -30,12 +30,15 @@ class DocumentRows(NamedTuple):
         into the entities.
     gold_entities (List[str]): Labels of the gold entities.
     gold_relations (List[RelationType]): The gold relations.
+    chosen (List[int]): Which of the document's entities these are: all but those that can't be judged, as they touch
+        tokens without annotation.
     """
 
     entities: List[Tuple[str, float, Optional[str]]]
     relations: List[Tuple[str, float, bool, int, int]]
     gold_entities: List[str]
     gold_relations: List[RelationType]
+    chosen: List[int] = []
 
 
 @dataclass
@@ -149,25 +152,34 @@ def read_document(
     symmetric (str): How they are counted. "twice" is as "once" here, as that counts the same relations.
     RETURNS (DocumentRows): The candidates.
     """
-    doc, symmetric = example.predicted, "once" if symmetric == "twice" else symmetric
-    gold_spans, gold_rels = gold_entities(example.reference, key) or [], gold_relations(example.reference, key)
-    spans, relations = list(doc.spans.get(key, ())), get_relations(doc, key)
-    gold = Annotation(gold_spans, gold_rels, symmetric_labels, symmetric)
-    found = Annotation(spans, relations, symmetric_labels, symmetric, example)
+    reference, doc = example.reference, example.predicted
+    counting = symmetric_labels, "once" if symmetric == "twice" else symmetric
+    to_itself, to_reference = (TokenMap(each, reference, example) for each in (reference, doc))
+    gold_spans, gold_rels = gold_entities(reference, key) or [], gold_relations(reference, key)
+    spans = list(doc.spans.get(key, ()))
+    # Where relations are not annotated none of them is right or wrong.
+    relations = () if gold_rels is None else get_relations(doc, key)
+    gold = Annotation(gold_spans, gold_rels or (), to_itself, *counting)
+    found = Annotation(spans, relations, to_reference, *counting, unknown_tokens(reference))
     group_scores = doc.spans[key].attrs.get(SCORES_ATTR) if spans else None
     scores = [1.0] * len(spans) if group_scores is None else [float(score) for score in group_scores]
-    index = {(span.start, span.end, span.label): i for i, span in enumerate(spans)}
-    ends = [[index[span.start, span.end, span.label] for span in relation[:2]] for relation in relations]
     right_spans, right_relations = set(gold.spans()), set(gold.rels_strict())
-    gold_labels = {bounds: label for label, bounds in right_spans}
+    gold_labels = {place: label for label, place in right_spans}
+    of_spans, of_relations = list(found.spans()), list(found.rels_strict())
+    chosen = [i for i, item in enumerate(of_spans) if item in right_spans or item not in found.uncertain]
+    # Entities of a relation that is right or certain are so, too.
+    index = {(spans[i].start, spans[i].end, spans[i].label): n for n, i in enumerate(chosen)}
+    rows = []
+    for item, (head, tail, label, score) in zip(of_relations, relations):
+        if item in right_relations or item not in found.uncertain:
+            first, second = (index[end.start, end.end, end.label] for end in (head, tail))
+            rows.append((label, score, item in right_relations, first, second))
     return DocumentRows(
-        [(label, score, gold_labels.get(bounds)) for (label, bounds), score in zip(found.spans(), scores)],
-        [
-            (item[0], relation.score, item in right_relations, head, tail)
-            for item, relation, (head, tail) in zip(found.rels_strict(), relations, ends)
-        ],
+        [(spans[i].label_, scores[i], gold_labels.get(of_spans[i][1])) for i in chosen],
+        rows,
         [label for label, _ in right_spans],
-        [(label, head[2], tail[2]) for label, (head, tail) in right_relations],
+        [(label, head[-1], tail[-1]) for label, (head, tail) in right_relations],
+        chosen,
     )
 
 

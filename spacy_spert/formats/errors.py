@@ -1,7 +1,9 @@
 """Messages of the readers and writers of foreign formats. What is wrong and what to do; the place is put before it."""
 
+from spacy.errors import ErrorsWithCodes
 
-class Errors:
+
+class Errors(metaclass=ErrorsWithCodes):
     F001 = "Not valid JSON: {error}"
     F002 = "Expected {where} to be {expected}, got: {value}"
     F003 = "'{key}' is missing from {where}"

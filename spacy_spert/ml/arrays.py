@@ -85,6 +85,7 @@ class Samples:
 
     spans (Ints): Boundaries in visible tokens, shape (n_spans, 2).
     span_labels (Ints): Column of the gold label, or NONE, shape (n_spans,).
+    can_pair (Bools): Whether the span may be paired further, as all relations beside it are known, shape (n_spans,).
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_labels (Floats): 1.0 for each relation that holds, shape (n_pairs, n_relation_labels).
     given (bool): Whether the labels of the spans are known beforehand, so that there is nothing to learn about them.
@@ -92,6 +93,7 @@ class Samples:
 
     spans: Ints
     span_labels: Ints
+    can_pair: Bools
     pairs: Ints
     pair_labels: Floats
     given: bool = False
@@ -104,7 +106,8 @@ class Samples:
         given (bool): See the class.
         RETURNS (Samples): No spans and no pairs.
         """
-        return cls(no_rows(), no_ints(), no_rows(), numpy.zeros((0, n_relation_labels), dtype="float32"), given)
+        labels = numpy.zeros((0, n_relation_labels), dtype="float32")
+        return cls(no_rows(), no_ints(), no_ints().astype(bool), no_rows(), labels, given)
 
     def add_unrelated(self, pairs: Ints) -> "Samples":
         """The same samples and further pairs.
@@ -130,6 +133,7 @@ class Samples:
         return cls(
             numpy.concatenate([part.spans for part in parts]),
             numpy.concatenate([part.span_labels for part in parts]),
+            numpy.concatenate([part.can_pair for part in parts]),
             numpy.concatenate([part.pairs + first for part, first in zip(parts, firsts)]),
             numpy.concatenate([part.pair_labels for part in parts]),
             parts[0].given,

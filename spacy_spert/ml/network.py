@@ -304,7 +304,7 @@ class SpertNetwork(nn.Module):
             samples = samples.add_unrelated(
                 near_miss_pairs(
                     samples.spans,
-                    samples.span_labels != NONE,
+                    (samples.span_labels != NONE) & samples.can_pair,
                     to_host(span_logits.detach().softmax(dim=1)[:, 0]),
                     layout.sentence_of(samples.spans[:, 0]),
                     **near_misses._asdict(),

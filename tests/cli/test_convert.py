@@ -82,7 +82,7 @@ def test_losses_are_printed_once_by_reason_with_their_places(tmp_path, source):
     assert text.count("1 record: broken, skipped") == 1
     assert text.count("is not on token boundaries ('nn')") == 5
     assert "... and 2 more" in text
-    assert f"{source}:4: Not valid JSON" in text
+    assert f"{source}:4: [F001] Not valid JSON" in text
     assert text.endswith(": 3 documents, 3 entities, 1 relations")
     assert printed(run(source, tmp_path / "out.spacy", "-f", "jsonl", "--verbose")).count("('nn')") == 7
 
@@ -94,7 +94,7 @@ def test_strict_leaves_the_old_output(tmp_path, source):
         file_.write("{\n")
     result = run(source, output, "--from", "jsonl", "--strict")
     assert result.exit_code == 1
-    assert f"{source}:3: Not valid JSON" in printed(result)
+    assert f"{source}:3: [F001] Not valid JSON" in printed(result)
     assert output.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.spacy"]
 
@@ -113,7 +113,7 @@ def test_nothing_to_convert(tmp_path):
     empty.write_text("")
     result = run(empty, tmp_path / "new" / "out.spacy", "--from", "jsonl")
     assert result.exit_code == 1
-    assert f"{empty}: No records." in printed(result)
+    assert f"{empty}: [F004] No records." in printed(result)
     assert "There is no document to write." in printed(result)
     assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
 
@@ -164,7 +164,7 @@ def test_types_are_checked_and_symmetric_labels_shown(tmp_path):
     source.write_text(json.dumps([good, {**good, "entities": [{"type": "ORG", "start": 0, "end": 1}]}]))
     result = run(source, tmp_path / "a.spacy", "--from", "spert-json", "--types", types)
     assert result.exit_code == 0
-    assert "record 2: Entity 0 (0-1, 'ORG'): its label is not in the types file" in printed(result)
+    assert "record 2: [F018] Entity 0 (0-1, 'ORG'): its label is not in the types file" in printed(result)
     assert ": 1 documents, 1 entities, 0 relations" in printed(result)
     assert "Symmetric labels, for the component's settings: ['NEAR']" in printed(result)
 
@@ -175,7 +175,7 @@ def test_python_function_counts_or_raises(tmp_path, source):
     assert kept == {"documents": 2, "entities": 3, "relations": 1}
     assert losses.counts == {}
     source.write_text("{")
-    with pytest.raises(ValueError, match="in.jsonl:1: Not valid JSON"):
+    with pytest.raises(ValueError, match=r"in.jsonl:1: \[F001\] Not valid JSON"):
         convert(source, tmp_path / "a.spacy", from_format="jsonl")
 
 

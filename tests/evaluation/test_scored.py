@@ -1,12 +1,14 @@
 """All that has a score, as arrays, with whether it is right."""
 
 import numpy
+import pytest
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 from util import make_doc
 
 from spacy_spert.evaluation.scored import DocumentRows, gather, read_document
-from spacy_spert.relations import set_entities
+from spacy_spert.relations import set_entities, set_relations
 
 TEXT = "Ann Lee works for Acme Labs in Bonn ."
 ENTITIES = [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "LOC")]
@@ -51,6 +53,26 @@ def test_symmetric_relations_are_right_in_both_orders_unless_their_direction_cou
 def test_entities_without_scores_are_certain():
     rows = read((TEXT, ENTITIES), ENTITIES[:1], [], None)
     assert rows.entities == [("PER", 1.0, "PER")]
+
+
+def test_what_can_not_be_judged_is_no_candidate():
+    vocab = Vocab()
+    words = TEXT.split()
+    # Known are the entities of the first four tokens only.
+    gold = Doc(vocab, words=words, ents=["B-PER", "I-PER", "O", "O", "B-ORG", "I-ORG", "", "", "O"])
+    doc = make_doc(vocab, TEXT, [(0, 2, "PER"), (4, 6, "ORG"), (5, 7, "ORG"), (7, 8, "LOC")])
+    set_entities(doc, "spert", doc.spans["spert"], [(0, 1, "works_for", 0.5), (1, 3, "based_in", 0.5)], [0.9] * 4)
+    set_relations(gold, [(gold.ents[0], gold.ents[1], "works_for")], "gold")
+    rows = read_document(Example(doc, gold), "spert", ())
+    assert rows.entities == [("PER", pytest.approx(0.9), "PER"), ("ORG", pytest.approx(0.9), "ORG")]
+    assert rows.relations == [("works_for", 0.5, True, 0, 1)] and rows.chosen == [0, 1]
+
+
+def test_relations_of_documents_without_annotated_ones_are_no_candidates():
+    example = make_pair((TEXT, ENTITIES), ENTITIES, [(0, 1, "works_for", 0.5)], [1.0] * 3)
+    example.reference.spans["spert"].attrs.pop("relations")
+    rows = read_document(example, "spert", ())
+    assert len(rows.entities) == 3 and rows.relations == [] and rows.gold_relations == []
 
 
 def test_documents_are_put_together():

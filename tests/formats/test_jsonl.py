@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import filter_spans
+from util import uncoded
 
 from spacy_spert.formats import Losses, StrictError
 from spacy_spert.formats.errors import Reasons
@@ -186,8 +187,8 @@ def test_misaligned_entity_is_lost_with_its_relations(tmp_path):
     assert rows(doc) == [(1, 0, "R", 1.0)]
     assert losses.counts == {Reasons.MISALIGNED: 1, Reasons.ENTITY_LOST: 2}
     (message,) = losses.places[Reasons.MISALIGNED]
-    assert message.startswith(f"{path}:1: Entity 1 (1-3, 'PER') is not on token boundaries ('nn')")
-    assert "Relation 1 -> 0 ('R'): its head could not be kept." in losses.places[Reasons.ENTITY_LOST][0]
+    assert uncoded(message).startswith(f"{path}:1: Entity 1 (1-3, 'PER') is not on token boundaries ('nn')")
+    assert "Relation 1 -> 0 ('R'): its head could not be kept." in uncoded(losses.places[Reasons.ENTITY_LOST][0])
     with pytest.raises(StrictError) as err:
         list(read_jsonl(path))
     assert str(err.value) == message
@@ -226,7 +227,7 @@ def test_empty_file(tmp_path, content):
     losses = Losses()
     assert list(read_jsonl(path, NLP, losses)) == []
     assert losses.counts == {Reasons.BROKEN: 1}
-    assert losses.places[Reasons.BROKEN][0].startswith(f"{path}: No records.")
+    assert uncoded(losses.places[Reasons.BROKEN][0]).startswith(f"{path}: No records.")
     with pytest.raises(StrictError, match="No records"):
         list(read_jsonl(path))
 
@@ -236,7 +237,7 @@ def test_byte_order_mark_and_bad_encoding(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(TOKENS).encode() + b"\r\n\xff\xfe\n")
     losses = Losses()
     assert len(list(read_jsonl(path, NLP, losses))) == 1
-    assert losses.places[Reasons.BROKEN][0].startswith(f"{path}:2: Not valid JSON: 'utf-8' codec can't decode")
+    assert uncoded(losses.places[Reasons.BROKEN][0]).startswith(f"{path}:2: Not valid JSON: 'utf-8' codec can't decode")
 
 
 SPERT = {
@@ -270,7 +271,7 @@ def test_spert_json_broken_record(tmp_path):
     path = as_json(tmp_path / "a.json", [SPERT, {**SPERT, "relations": [{"type": "X", "head": 0, "tail": 9}]}, 3])
     losses = Losses()
     assert len(list(read_spert_json(path, NLP, losses))) == 1
-    assert losses.places == {
+    assert uncoded(losses.places) == {
         Reasons.BROKEN: [
             f"{path}, record 2: Relation 0 -> 9 ('X'): its tail is no entity of this record.",
             f"{path}, record 3: Expected the record to be an object, got: 3",
@@ -292,7 +293,7 @@ def test_spert_json_broken_file(tmp_path, content, expected):
     path.write_text(content)
     losses = Losses()
     assert list(read_spert_json(path, NLP, losses)) == []
-    assert f"{path}: {expected}" in losses.places[Reasons.BROKEN][0]
+    assert f"{path}: {expected}" in uncoded(losses.places[Reasons.BROKEN][0])
 
 
 def test_spert_json_types(tmp_path):
@@ -303,11 +304,11 @@ def test_spert_json_types(tmp_path):
     path = as_json(tmp_path / "a.json", [SPERT, other_entity, other_relation])
     losses = Losses()
     assert len(list(read_spert_json(path, NLP, losses, types=types))) == 1
-    assert losses.places[Reasons.BROKEN] == [
+    assert uncoded(losses.places[Reasons.BROKEN]) == [
         f"{path}, record 2: Entity 0 (3-4, 'ORG'): its label is not in the types file. It has: ['LOC', 'PER']",
         f"{path}, record 3: Relation 1 -> 0 ('FAR'): its label is not in the types file. It has: ['LIVES_IN', 'NEAR']",
     ]
-    with pytest.raises(ValueError, match="types.json: 'relations' is missing from the record"):
+    with pytest.raises(ValueError, match="types.json: .*'relations' is missing from the record"):
         read_types(as_json(types, {"entities": {}}))
 
 
@@ -349,12 +350,12 @@ def test_writer_leaves_nothing_behind_on_an_error(tmp_path, write):
     set_entities(bad, "spert", [Span(bad, 0, 1, "A"), Span(bad, 0, 1, "B")], [])
     path = tmp_path / "out"
     path.write_text("before")
-    with pytest.raises(StrictError, match="document 2, 'a b ': Entity 1 .* covers the same tokens as entity 0"):
+    with pytest.raises(StrictError, match="document 2, 'a b ': .*Entity 1 .* covers the same tokens as entity 0"):
         write([good, bad], path)
     with pytest.raises(ValueError, match="no document to write"):
         write([], path)
     good.user_data["meta"] = {"when": object()}
-    with pytest.raises(StrictError, match="document 1, 'a b ': Object of type object is not JSON serializable"):
+    with pytest.raises(StrictError, match="document 1, 'a b ': .*Object of type object is not JSON serializable"):
         write([good], path)
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
     assert path.read_text() == "before"

@@ -400,7 +400,11 @@ class TestGradients:
             tensors = [torch.from_numpy(state.copy()).requires_grad_() for state in states]
             head = make_head(pooling=pooling)
             samples = Samples(
-                numpy.asarray([span]), numpy.ones(1, int), numpy.zeros((0, 2), int), numpy.zeros((0, 1), "float32")
+                numpy.asarray([span]),
+                numpy.ones(1, int),
+                numpy.ones(1, bool),
+                numpy.zeros((0, 2), int),
+                numpy.zeros((0, 1), "float32"),
             )
             logits, *_ = head(tensors, layout, samples)
             logits[:, 1].sum().backward()

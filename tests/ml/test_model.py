@@ -68,7 +68,8 @@ def all_samples(docs, max_width, n_relations):
     spans = numpy.concatenate(spans)
     labels = numpy.zeros((len(pairs), n_relations), dtype="float32")
     labels[numpy.arange(len(pairs)), numpy.arange(len(pairs)) % n_relations] = numpy.arange(len(pairs)) % 3 == 0
-    return Samples(spans, numpy.arange(len(spans)) % 3, numpy.asarray(pairs), labels)
+    can_pair = numpy.ones(len(spans), dtype=bool)
+    return Samples(spans, numpy.arange(len(spans)) % 3, can_pair, numpy.asarray(pairs), labels)
 
 
 def loss_and_backprop(model, docs, samples):
@@ -161,6 +162,7 @@ class TestTrainingAgreesWithPrediction:
         samples = Samples(
             scores.spans,
             numpy.zeros(len(scores.spans), dtype="int64"),
+            numpy.ones(len(scores.spans), dtype=bool),
             scores.pairs,
             numpy.zeros((len(scores.pairs), 2), dtype="float32"),
         )

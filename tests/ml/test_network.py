@@ -91,7 +91,8 @@ def random_samples(layout, seed=0, n_spans=25, n_pairs=30):
     pairs = numpy.asarray(pairs).reshape(-1, 2)
     pairs = pairs[rng.permutation(len(pairs))[:n_pairs]]
     labels = numpy.zeros((len(pairs), N_RELATIONS), dtype="float32")
-    return Samples(spans, rng.integers(0, 1 + N_ENTITIES, n_spans), pairs, labels)
+    span_labels = rng.integers(0, 1 + N_ENTITIES, n_spans)
+    return Samples(spans, span_labels, numpy.ones(n_spans, dtype=bool), pairs, labels)
 
 
 # The plain formula
