@@ -20,12 +20,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_config
+from spacy_spert.ml.head import Layout, SpertHead
+from spacy_spert.ml.wordpieces import get_layout
 from thinc.api import Optimizer
 
-from spacy_spert.formats import READERS, load
-from spacy_spert.ml.head import Layout, SpertHead
+from spacy_spert.formats import load, readers
 from spacy_spert.ml.optimizer import build_adamw
-from spacy_spert.ml.wordpieces import get_layout
 from spacy_spert.pipeline import Spert
 
 from .measure import Stopwatch
@@ -109,7 +109,7 @@ def read_docs(nlp: Language, path: Path) -> List[Doc]:
     if path.suffix == ".spacy":
         docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
     else:
-        docs = list(load(READERS[FORMATS[path.suffix]])(path, nlp=nlp))
+        docs = list(load(readers, FORMATS[path.suffix])(path, nlp=nlp))
     random.Random(0).shuffle(docs)
     return docs
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .evaluation.drawing import displacy_relations
     from .extraction.export import Triple, to_networkx, to_triples
     from .extraction.extractor import Extractor
+    from .formats.jsonl import to_json
     from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "join_docs",
     "set_relations",
     "span_as_doc",
+    "to_json",
     "to_networkx",
     "to_triples",
 ]
@@ -39,6 +41,7 @@ _LAZY = {
     "join_docs": "relations",
     "set_relations": "relations",
     "span_as_doc": "relations",
+    "to_json": "formats.jsonl",
     "to_networkx": "extraction.export",
     "to_triples": "extraction.export",
 }

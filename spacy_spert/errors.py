@@ -213,6 +213,10 @@ class Errors(metaclass=ErrorsWithCodes):
     S157 = "The request did not arrive within {timeout:g} seconds."
     S158 = "One text is drawn at a time, and no tokens."
 
+    S110 = "The number of texts to select must be above 0, got {n}."
+    S111 = "There is nothing to select: {pool} has no text that can be used."
+    S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
+
 
 class Warnings(metaclass=ErrorsWithCodes):
     W001 = (

@@ -39,7 +39,7 @@ from thinc.types import Floats2d
 
 from .alignment import Gold, GoldCounts, align_gold, labels_of
 from .checks import check_counts, check_pipeline, show_counts, unknown_labels
-from .decoding import Decoder, best_non_overlapping
+from .decoding import LEARN, Decoder, best_non_overlapping
 from .errors import Errors, Warnings
 from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
@@ -109,7 +109,7 @@ class Spert(TrainablePipe):
         if unknown:
             raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
         values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
-        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "width": None}
+        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "learned_types": None, "width": None}
         self.check_settings()
         install_extension()
         one_thread_in_workers(self)
@@ -199,16 +199,16 @@ class Spert(TrainablePipe):
             low, high = span_bounds[i : i + 2]
             first, last = pair_bounds[i : i + 2]
             pairs, pair_scores = scores.pairs[first:last] - low, scores.pair_scores[first:last]
-            rows, n_found = decoder.find_relations(pairs, pair_scores, n_tokens[i])
+            columns = scores.span_labels[low:high]
+            rows, n_found = decoder.find_relations(pairs, columns, pair_scores, n_tokens[i])
             self._report_limit(doc, n_tokens[i], n_found)
             if self.cfg["task"] == "relations":
                 set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
                 continue
             bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
-            labels = scores.span_labels[low:high] - 1
             spans = [
-                Span(doc, start, end, label=self.cfg["entity_labels"][label])
-                for (start, end), label in zip(bounds.tolist(), labels.tolist())
+                Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
+                for (start, end), column in zip(bounds.tolist(), columns.tolist())
             ]
             # Without relations nothing is said of them: not that there are none.
             known = rows if self.cfg["task"] == "joint" else None
@@ -346,6 +346,9 @@ class Spert(TrainablePipe):
         self.cfg.update(entity_labels=[], relation_labels=[], width=width)
         self._reported.clear()
         self._add_labels(known)
+        self.cfg["learned_types"] = [list(row) for row in counts.common_types(self.cfg["relation_types_share"])]
+        # The settings may be for labels that there are not.
+        Decoder.from_config(self.cfg)
         self._report(warnings, counts, nlp)
         self.make_head()
 
@@ -363,6 +366,9 @@ class Spert(TrainablePipe):
         known = counts.union(self.label_data)
         warnings = check_counts(counts, known, self.cfg, self.name)
         self._add_labels(known)
+        learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
+        learned.update(counts.common_types(self.cfg["relation_types_share"]))
+        self.cfg["learned_types"] = [list(row) for row in sorted(learned)]
         self._report(warnings, counts, nlp)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
@@ -600,7 +606,17 @@ class Spert(TrainablePipe):
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
             visible=covered,
+            possible=self._possible_types(),
         )
+
+    def _possible_types(self) -> Optional[Callable[[str, str, str], bool]]:
+        """Which relations there can be by the config. What was learned rules nothing out that is annotated."""
+        types = self.cfg["relation_types"]
+        if types is None or types == LEARN:
+            return None
+        possible = {tuple(row) for row in types}
+        possible |= {(label, tail, head) for label, head, tail in possible if label in self.cfg["symmetric_labels"]}
+        return lambda *row: row in possible
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
         """Make sure that all labels of a document are known."""

@@ -10,6 +10,8 @@ import spacy
 from spacy.language import Language
 
 import spacy_spert
+from spacy_spert.formats import format_names, readers, writers
+from spacy_spert.formats.registry import records
 
 # Group of entry points: the registry that spaCy resolves its names with.
 REGISTRIES = {
@@ -21,14 +23,14 @@ REGISTRIES = {
     "thinc_optimizers": "optimizers",
     "spacy_cli": "cli",
 }
-ENTRY_POINTS = [
-    (entry.group, entry.name) for entry in distribution("spacy-spert").entry_points if entry.group in REGISTRIES
-]
+# Those of the package's own registries.
+FORMATS = {"spacy_spert_readers": readers, "spacy_spert_writers": writers, "spacy_spert_records": records}
+DECLARED = distribution("spacy-spert").entry_points
+ENTRY_POINTS = [(entry.group, entry.name) for entry in DECLARED if entry.group in REGISTRIES]
 
 
 def test_all_groups_are_known():
-    groups = {entry.group for entry in distribution("spacy-spert").entry_points}
-    assert groups == set(REGISTRIES)
+    assert {entry.group for entry in DECLARED} == {*REGISTRIES, *FORMATS}
 
 
 def test_declared_names():
@@ -50,6 +52,14 @@ def test_every_declared_name_resolves(group, name):
         assert Language.has_factory(name) or spacy.blank("xx").has_factory(name)
     assert spacy.registry.has(REGISTRIES[group], name)
     assert callable(spacy.registry.get(REGISTRIES[group], name))
+
+
+@pytest.mark.parametrize("group, verb", [("spacy_spert_readers", "read_"), ("spacy_spert_writers", "write_")])
+def test_every_format_resolves(group, verb):
+    names = sorted(entry.name for entry in DECLARED if entry.group == group)
+    assert format_names(FORMATS[group]) == names
+    functions = [FORMATS[group].get(name).__name__ for name in names]
+    assert functions == [verb + name.replace("-", "_") for name in names]
 
 
 def test_default_config():

@@ -12,6 +12,7 @@ from spacy.util import minibatch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..alignment import TokenMap, gold_entities
+from ..components import changed
 from ..errors import Errors
 from ..pipeline import Spert
 from ..relations import Relation, get_relations
@@ -50,21 +51,6 @@ def find_annotated(examples: Iterable[Example], key: str) -> Tuple[Dict[int, Exa
     if not chosen:
         raise ValueError(Errors.S046.format(n=len(numbered), key=key))
     return chosen, len(numbered) - len(chosen)
-
-
-@contextmanager
-def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
-    """Change settings for a while, whatever happens meanwhile.
-
-    cfg (Dict[str, Any]): The settings.
-    values: What to change.
-    """
-    before = {name: cfg[name] for name in values}
-    cfg.update(values)
-    try:
-        yield
-    finally:
-        cfg.update(before)
 
 
 @contextmanager

@@ -122,9 +122,9 @@ class Extractor:
         cfg = self.component.cfg
         if cfg["task"] == "relations" and record.get("entities"):
             # Entities to relate. For the other tasks they are predicted, whatever the record says.
-            gold = Gold(doc, Losses(strict=True), "the record", exact=True)
+            gold = Gold(doc, Losses(strict=True), "the record", exact=True, meta=meta)
             add_annotations(gold, {"entities": record["entities"]}, "label", "text" in record)
-            gold.finish(meta)
+            gold.finish()
             if cfg["entities_key"] is not None:
                 doc.spans[cfg["entities_key"]] = gold.spans
         return doc

@@ -10,9 +10,9 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from util import SYMMETRIC, TEXTS, clone, entities_of, make_doc, make_examples, make_nlp, relations_of
 
-from spacy_spert.components import find_component
+from spacy_spert.components import changed, find_component
 from spacy_spert.evaluation.analysis import MISSED_ENTITY, MISSED_PAIR, UNDER_THRESHOLD
-from spacy_spert.evaluation.prediction import GIVEN_KEY, changed
+from spacy_spert.evaluation.prediction import GIVEN_KEY
 from spacy_spert.evaluation.run import evaluate_pipeline
 
 TOK2VEC = {

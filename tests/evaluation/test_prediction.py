@@ -5,8 +5,9 @@ import pytest
 import spacy
 from util import CNN, TEXTS, clone, make_examples
 
+from spacy_spert.components import changed
 from spacy_spert.evaluation.calibration import softmax
-from spacy_spert.evaluation.prediction import changed, collect, entities_given, lowered, relation_threshold
+from spacy_spert.evaluation.prediction import collect, entities_given, lowered, relation_threshold
 
 
 @pytest.fixture
