@@ -1,5 +1,8 @@
 """Heads of another package: defined here, registered, chosen in the config, and used like our own."""
 
+import pickle
+from functools import partial
+
 import numpy
 import pytest
 import spacy
@@ -68,16 +71,21 @@ class BilinearRelationHead(RelationHead):
         return super().score(torch.cat([linear, head * tail], dim=-1), is_train)
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Partials instead of functions within functions, as a pipeline must be picklable.
+
+
+def make_span_head(hidden_width: int):
+    return partial(NormalizedSpanHead, hidden_width=hidden_width)
+
+
+def make_relation_head(hidden_width: int, rank: int):
+    return partial(BilinearRelationHead, hidden_width=hidden_width, rank=rank)
+
+
+@pytest.fixture(scope="module")
 def registered():
-    architectures = spacy.registry.architectures
-    architectures.register(
-        SPAN_HEAD, func=lambda hidden_width: lambda sizes: NormalizedSpanHead(sizes, hidden_width=hidden_width)
-    )
-    architectures.register(
-        RELATION_HEAD,
-        func=lambda hidden_width, rank: lambda sizes: BilinearRelationHead(sizes, hidden_width, rank),
-    )
+    spacy.registry.architectures.register(SPAN_HEAD, func=make_span_head)
+    spacy.registry.architectures.register(RELATION_HEAD, func=make_relation_head)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +129,10 @@ def test_saved_pipeline_predicts_the_same(nlp, tmp_path):
     config = nlp.config["components"]["spert"]["model"]
     assert (config["span_head"]["@architectures"], config["relation_head"]["rank"]) == (SPAN_HEAD, 6)
     assert_same_predictions(predict(nlp), predict(load_model(tmp_path / "saved")))
+
+
+def test_pickled_pipeline_predicts_the_same(nlp):
+    assert_same_predictions(predict(nlp), predict(pickle.loads(pickle.dumps(nlp))))
 
 
 def test_training_scores_what_prediction_scores(nlp):
