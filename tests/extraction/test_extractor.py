@@ -7,7 +7,7 @@ from spacy.tokens import Span
 from util import CNN, SYMMETRIC, TEXTS, initialize, train
 
 from spacy_spert import Extractor
-from spacy_spert.alignment import sentence_bounds
+from spacy_spert.sentences import sentence_bounds
 
 WORDS = [text for text, _, _ in TEXTS]
 
@@ -116,7 +116,7 @@ def test_several_components():
     with pytest.raises(ValueError, match=r"several 'spert' components: \['one', 'two'\].*--component"):
         Extractor(nlp)
     assert Extractor(nlp, component="one").component is nlp.get_pipe("one")
-    with pytest.raises(ValueError, match="'three' is no 'spert' component"):
+    with pytest.raises(ValueError, match="'three' is not a 'spert' component"):
         Extractor(nlp, component="three")
 
 
