@@ -15,8 +15,8 @@ from .measure import Spread, compare
 from .pipelines import Encoder, Setup, encoders, fresh, read_docs, trained_nlp
 from .report import Result, Target, bars
 
-RUNTIMES = "Optimize: documents a second on torch, and on ONNX Runtime in float32 and int8"
-BATCHES = "Optimize: documents a second with batches of 4096 and of 512 tokens, padding included"
+RUNTIMES = "Optimize: documents a second on torch and on ONNX Runtime"
+BATCHES = "Optimize: documents a second by most tokens in a batch"
 N_DOCS = {"small": 256, "base": 96}
 # Documents in a batch of the pipeline, for each table.
 SIZES = {RUNTIMES: (1, 32), BATCHES: (32, 128)}
