@@ -39,9 +39,9 @@ from thinc.types import Floats2d
 
 from .alignment import Gold, GoldCounts, align_gold, labels_of
 from .checks import check_counts, check_pipeline, show_counts, unknown_labels
-from .decoding import Decoder, best_non_overlapping
+from .decoding import LEARN, Decoder, best_non_overlapping
 from .errors import Errors, Warnings
-from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
+from .ml.arrays import Bools, Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
 from .relations import blocked_tokens, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
@@ -109,7 +109,7 @@ class Spert(TrainablePipe):
         if unknown:
             raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
         values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
-        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "width": None}
+        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "learned_types": None, "width": None}
         self.check_settings()
         install_extension()
         one_thread_in_workers(self)
@@ -199,16 +199,16 @@ class Spert(TrainablePipe):
             low, high = span_bounds[i : i + 2]
             first, last = pair_bounds[i : i + 2]
             pairs, pair_scores = scores.pairs[first:last] - low, scores.pair_scores[first:last]
-            rows, n_found = decoder.find_relations(pairs, pair_scores, n_tokens[i])
+            columns = scores.span_labels[low:high]
+            rows, n_found = decoder.find_relations(pairs, columns, pair_scores, n_tokens[i])
             self._report_limit(doc, n_tokens[i], n_found)
             if self.cfg["task"] == "relations":
                 set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
                 continue
             bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
-            labels = scores.span_labels[low:high] - 1
             spans = [
-                Span(doc, start, end, label=self.cfg["entity_labels"][label])
-                for (start, end), label in zip(bounds.tolist(), labels.tolist())
+                Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
+                for (start, end), column in zip(bounds.tolist(), columns.tolist())
             ]
             # Without relations nothing is said of them: not that there are none.
             known = rows if self.cfg["task"] == "joint" else None
@@ -289,12 +289,15 @@ class Spert(TrainablePipe):
         offset = 0
         for example in examples:
             doc = example.predicted
-            gold = self._align(example, sentence_bounds([doc]))
+            first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
+            tokens = layout.tokens[first:last] - offset
+            visible = numpy.zeros(len(doc), dtype=bool)
+            visible[tokens] = True
+            gold = self._align(example, sentence_bounds([doc]), visible)
             if gold.annotated:
                 self._check_labels(example.reference, gold, self.label_data)
                 entities, entity_labels, relations = self._to_arrays(gold, offset, layout)
                 # Sentences of white space alone are no sentences of the layout.
-                first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
                 low, high = numpy.searchsorted(layout.sentences, [first, last])
                 part = sample_sentences(
                     entities - first,
@@ -302,7 +305,7 @@ class Spert(TrainablePipe):
                     relations,
                     n_labels,
                     layout.sentences[low : high + 1] - first,
-                    gold.unknown[layout.tokens[first:last] - offset],
+                    gold.unknown[tokens],
                     replace(sampling, relations_known=gold.relations_known),
                 )
                 part.spans += first
@@ -346,6 +349,9 @@ class Spert(TrainablePipe):
         self.cfg.update(entity_labels=[], relation_labels=[], width=width)
         self._reported.clear()
         self._add_labels(known)
+        self.cfg["learned_types"] = [list(row) for row in counts.common_types(self.cfg["relation_types_share"])]
+        # The settings may be for labels that there are not.
+        Decoder.from_config(self.cfg)
         self._report(warnings, counts, nlp)
         self.make_head()
 
@@ -363,6 +369,9 @@ class Spert(TrainablePipe):
         known = counts.union(self.label_data)
         warnings = check_counts(counts, known, self.cfg, self.name)
         self._add_labels(known)
+        learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
+        learned.update(counts.common_types(self.cfg["relation_types_share"]))
+        self.cfg["learned_types"] = [list(row) for row in sorted(learned)]
         self._report(warnings, counts, nlp)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
@@ -503,12 +512,12 @@ class Spert(TrainablePipe):
                 for annotate in annotators:
                     doc = annotate(doc)
                 example = Example(doc, example.reference)
-            covered = None
+            visible = None
             if transformer is not None:
                 from .ml.encoders.transformer import seen_tokens
 
-                covered = seen_tokens(transformer, example.predicted)
-            gold = self._align(example, sentence_bounds([example.predicted]), covered)
+                visible = seen_tokens(transformer, example.predicted)
+            gold = self._align(example, sentence_bounds([example.predicted]), visible)
             if labels is not None and any(labels.values()):
                 self._check_labels(example.reference, gold, labels)
             counts.add(gold)
@@ -592,15 +601,25 @@ class Spert(TrainablePipe):
             max_width=self.cfg["max_span_width"],
         )
 
-    def _align(self, example: Example, bounds: Ints, covered: Optional[Any] = None) -> Gold:
+    def _align(self, example: Example, bounds: Ints, visible: Optional[Bools] = None) -> Gold:
         return align_gold(
             example,
             self.cfg["spans_key"],
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
-            visible=covered,
+            visible=visible,
+            possible=self._possible_types(),
         )
+
+    def _possible_types(self) -> Optional[Callable[[str, str, str], bool]]:
+        """Which relations there can be by the config. What was learned rules nothing out that is annotated."""
+        types = self.cfg["relation_types"]
+        if types is None or types == LEARN:
+            return None
+        possible = {tuple(row) for row in types}
+        possible |= {(label, tail, head) for label, head, tail in possible if label in self.cfg["symmetric_labels"]}
+        return lambda *row: row in possible
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
         """Make sure that all labels of a document are known."""
@@ -628,21 +647,13 @@ class Spert(TrainablePipe):
             numpy.asarray([row[:2] for row in gold.entities], dtype="int64").reshape(-1, 2) + offset
         )
         labels = [1 + self.cfg["entity_labels"].index(label) for _, _, label in gold.entities]
-        # What the encoder's window cut off was counted when the training began.
-        is_seen = entities[:, 0] < entities[:, 1]
-        index = numpy.cumsum(is_seen) - 1
         relations = []
         for head, tail, label in gold.relations if self.cfg["task"] != "entities" else ():
-            if is_seen[head] and is_seen[tail]:
-                if label in self.cfg["symmetric_labels"]:
-                    # Entities are sorted, so that this is textual order.
-                    head, tail = min(head, tail), max(head, tail)
-                relations.append((index[head], index[tail], self.cfg["relation_labels"].index(label)))
-        return (
-            entities[is_seen],
-            numpy.asarray(labels, dtype="int64")[is_seen],
-            numpy.asarray(relations, dtype="int64").reshape(-1, 3),
-        )
+            if label in self.cfg["symmetric_labels"]:
+                # Entities are sorted, so that this is textual order.
+                head, tail = min(head, tail), max(head, tail)
+            relations.append((head, tail, self.cfg["relation_labels"].index(label)))
+        return entities, numpy.asarray(labels, dtype="int64"), numpy.asarray(relations, dtype="int64").reshape(-1, 3)
 
     def _given(self, doc: Doc) -> List[Span]:
         """The entities to relate, for task "relations", sorted."""

@@ -9,6 +9,7 @@ import numpy
 from spacy.language import Language
 from spacy.util import load_config
 
+from .decoding import LEARN
 from .errors import Errors
 
 TaskT = Literal["joint", "entities", "relations"]
@@ -69,6 +70,47 @@ def _labels() -> Check:
     return Check(holds, "a list of labels")
 
 
+def _is_row(value: Any, *kinds: Any) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
+        return False
+    return all(isinstance(part, kind) and not isinstance(part, bool) for part, kind in zip(value, kinds))
+
+
+def _thresholds() -> Check:
+    def holds(value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and all(
+            _is_row(row, str, (int, float)) and 0 <= row[1] <= 1 for row in value
+        )
+
+    return Check(holds, "rows of [label, threshold], with thresholds between 0 and 1")
+
+
+def _types() -> Check:
+    def holds(value: Any) -> bool:
+        is_list = isinstance(value, (list, tuple)) and all(_is_row(row, str, str, str) for row in value)
+        return is_list or value is None or value == LEARN
+
+    return Check(holds, f"rows of [relation, head label, tail label], '{LEARN}', or null")
+
+
+def _calibration() -> Check:
+    def holds(value: Any) -> bool:
+        if value is None:
+            return True
+        if not isinstance(value, dict) or set(value) - {"entities", "relations"}:
+            return False
+        rows = value.get("relations", [])
+        temperature = value.get("entities", 1.0)
+        return (
+            isinstance(temperature, (int, float))
+            and temperature > 0
+            and isinstance(rows, (list, tuple))
+            and all(_is_row(row, str, (int, float), (int, float)) for row in rows)
+        )
+
+    return Check(holds, "null, or a temperature 'entities' and rows of [label, slope, offset] 'relations'")
+
+
 NO_LIMIT = " (0 for no limit)"
 
 DEFAULTS: Dict[str, Any] = {
@@ -77,6 +119,11 @@ DEFAULTS: Dict[str, Any] = {
     "entities_key": None,
     "max_span_width": 10,
     "relation_threshold": 0.4,
+    "relation_thresholds": [],
+    "entity_thresholds": [],
+    "relation_types": None,
+    "relation_types_share": 0.01,
+    "calibration": None,
     "symmetric_labels": [],
     "negative_spans": 100,
     "negative_relations": 100,
@@ -95,6 +142,11 @@ CHECKS: Dict[str, Check] = {
     "entities_key": _name(optional=True),
     "max_span_width": _whole(1),
     "relation_threshold": _number(0, 1),
+    "relation_thresholds": _thresholds(),
+    "entity_thresholds": _thresholds(),
+    "relation_types": _types(),
+    "relation_types_share": _number(0, 1),
+    "calibration": _calibration(),
     "symmetric_labels": _labels(),
     "negative_spans": _whole(0),
     "negative_relations": _whole(0),
