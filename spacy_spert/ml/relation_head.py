@@ -1,6 +1,7 @@
 """What a pair of spans is scored on, and how (section 3.2 of the paper)."""
 
-from typing import Callable, Dict, Optional
+from functools import partial
+from typing import Any, Callable, Dict, Optional
 
 import numpy
 import torch
@@ -37,20 +38,21 @@ def build_relation_head(
     edges (bool): Whether the first and the last wordpiece of head and tail stand beside the pooled ones.
     RETURNS (Callable[[Sizes], RelationHead]): Makes the head, when the sizes are known.
     """
+    # Not a function of its own: pipelines are pickled.
+    return partial(
+        _make_relation_head,
+        hidden_width=hidden_width,
+        dropout=dropout,
+        logit_dropout=logit_dropout,
+        labels=labels,
+        empty_context=empty_context,
+        distance=distance,
+        edges=edges,
+    )
 
-    def make_relation_head(sizes: Sizes) -> RelationHead:
-        return RelationHead(
-            sizes,
-            hidden_width,
-            sizes.dropout if dropout is None else dropout,
-            logit_dropout,
-            labels=labels,
-            empty_context=empty_context,
-            distance=distance,
-            edges=edges,
-        )
 
-    return make_relation_head
+def _make_relation_head(sizes: Sizes, *, dropout: Optional[float], **settings: Any) -> "RelationHead":
+    return RelationHead(sizes, dropout=sizes.dropout if dropout is None else dropout, **settings)
 
 
 def distance_buckets(distances: Ints) -> Ints:

@@ -1,6 +1,7 @@
 """What a span is scored on, and how (section 3.1 of the paper)."""
 
-from typing import Callable, Dict, Optional
+from functools import partial
+from typing import Any, Callable, Dict, Optional
 
 from torch import Tensor, nn
 
@@ -20,11 +21,14 @@ def build_span_head(
     edges (bool): Whether the first and the last wordpiece stand beside the pooled ones.
     RETURNS (Callable[[Sizes], SpanHead]): Makes the head, when the sizes are known.
     """
+    # Not a function of its own: pipelines are pickled.
+    return partial(
+        _make_span_head, hidden_width=hidden_width, dropout=dropout, logit_dropout=logit_dropout, edges=edges
+    )
 
-    def make_span_head(sizes: Sizes) -> SpanHead:
-        return SpanHead(sizes, hidden_width, sizes.dropout if dropout is None else dropout, logit_dropout, edges)
 
-    return make_span_head
+def _make_span_head(sizes: Sizes, *, dropout: Optional[float], **settings: Any) -> "SpanHead":
+    return SpanHead(sizes, dropout=sizes.dropout if dropout is None else dropout, **settings)
 
 
 class SpanHead(nn.Module):
