@@ -1,7 +1,7 @@
 """What a pair of spans is scored on, and how (section 3.2 of the paper)."""
 
 from functools import partial
-from typing import Any, Callable, Dict, Optional
+from typing import Callable, Dict, Optional
 
 import numpy
 import torch
@@ -38,9 +38,10 @@ def build_relation_head(
     edges (bool): Whether the first and the last wordpiece of head and tail stand beside the pooled ones.
     RETURNS (Callable[[Sizes], RelationHead]): Makes the head, when the sizes are known.
     """
-    # Not a function of its own: pipelines are pickled.
+
+    # No closure: a pipeline must be picklable, for workers that are not forked.
     return partial(
-        _make_relation_head,
+        RelationHead,
         hidden_width=hidden_width,
         dropout=dropout,
         logit_dropout=logit_dropout,
@@ -49,10 +50,6 @@ def build_relation_head(
         distance=distance,
         edges=edges,
     )
-
-
-def _make_relation_head(sizes: Sizes, *, dropout: Optional[float], **settings: Any) -> "RelationHead":
-    return RelationHead(sizes, dropout=sizes.dropout if dropout is None else dropout, **settings)
 
 
 def distance_buckets(distances: Ints) -> Ints:
@@ -81,7 +78,7 @@ class RelationHead(nn.Module):
         self,
         sizes: Sizes,
         hidden_width: int,
-        dropout: float,
+        dropout: Optional[float],
         logit_dropout: float,
         *,
         labels: bool,
@@ -90,6 +87,7 @@ class RelationHead(nn.Module):
         edges: bool,
     ):
         super().__init__()
+        dropout = sizes.dropout if dropout is None else dropout
         sides = {"": sizes.width, "_width": sizes.width_embedding}
         if labels:
             sides["_labels"] = sizes.n_entity_labels
