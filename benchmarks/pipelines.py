@@ -20,12 +20,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_config
+from spacy_spert.ml.head import Layout, SpertHead
+from spacy_spert.ml.wordpieces import get_layout
 from thinc.api import Optimizer
 
 from spacy_spert.formats import load, readers
-from spacy_spert.ml.head import Layout, SpertHead
 from spacy_spert.ml.optimizer import build_adamw
-from spacy_spert.ml.wordpieces import get_layout
 from spacy_spert.pipeline import Spert
 
 from .measure import Stopwatch

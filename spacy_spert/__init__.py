@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .evaluation.drawing import displacy_relations
     from .extraction.export import Triple, to_networkx, to_triples
+    from .extraction.extractor import Extractor
     from .formats.jsonl import to_json
     from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
 
 __version__ = "0.1.0"
 __all__ = [
+    "Extractor",
     "Relation",
     "Triple",
     "displacy_relations",
@@ -30,15 +32,16 @@ __all__ = [
 # Imported when used: spaCy imports this package whenever a pipeline is made, whoever's it is. For that reason the first
 # use also registers `doc._.relations`, a name that others take as well, and not the import.
 _LAZY = {
+    "Extractor": "extraction.extractor",
     "Relation": "relations",
     "Triple": "extraction.export",
-    "to_json": "formats.jsonl",
     "displacy_relations": "evaluation.drawing",
     "get_relations": "relations",
     "install_extension": "relations",
     "join_docs": "relations",
     "set_relations": "relations",
     "span_as_doc": "relations",
+    "to_json": "formats.jsonl",
     "to_networkx": "extraction.export",
     "to_triples": "extraction.export",
 }

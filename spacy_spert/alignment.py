@@ -1,10 +1,9 @@
 """Gold entities and relations of the reference, in tokens of the predicted document, and what gets lost on the way."""
 
-from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Callable, Dict, List, Literal, NamedTuple, Optional, Tuple
 from typing import Counter as CounterT
-from typing import Dict, List, Literal, NamedTuple, Optional, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span
@@ -22,6 +21,7 @@ CUT_OFF = "cut by the encoder's window"
 SECOND_LABEL = "its span has another label already"
 LOST_ARGUMENT = "head or tail is lost"
 SAME_SPAN = "head and tail are the same span"
+IMPOSSIBLE = "labels of head and tail that relation_types rule out"
 TOO_FAR = "farther apart than max_relation_distance"
 # Not a reason of loss: what is left of the entity is learned from.
 TRIMMED = "without white space at its edges"
@@ -56,19 +56,6 @@ class Gold:
     entity_counts: CountsT = field(default_factory=Counter)
     relation_counts: CountsT = field(default_factory=Counter)
 
-    def within(self, start: int, end: int) -> Tuple[List[EntityT], List[Tuple[int, int, str]]]:
-        """The annotation of a sentence, found without a look at that of the others.
-
-        start (int): The first token.
-        end (int): The token after the last.
-        RETURNS (Tuple[List[EntityT], List[Tuple[int, int, str]]]): The entities that begin in there, and the relations
-            between them, with indices into these entities.
-        """
-        first, last = (bisect_left(self.entities, (token,)) for token in (start, end))
-        low, high = (bisect_left(self.relations, (entity,)) for entity in (first, last))
-        relations = [(h - first, t - first, label) for h, t, label in self.relations[low:high] if first <= t < last]
-        return self.entities[first:last], relations
-
 
 @dataclass
 class GoldCounts:
@@ -80,6 +67,8 @@ class GoldCounts:
     relations_unknown (int): Those whose entities are annotated, but not their relations.
     entities (CountsT): Number of gold entities by (label, reason of loss); see Gold.
     relations (CountsT): The same for relations.
+    types (Counter[Tuple[str, str, str]]): Number of relations that can be learned from, by label and entity labels of
+        head and tail.
     """
 
     docs: int = 0
@@ -88,6 +77,7 @@ class GoldCounts:
     relations_unknown: int = 0
     entities: CountsT = field(default_factory=Counter)
     relations: CountsT = field(default_factory=Counter)
+    types: CounterT[Tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, gold: Gold) -> None:
         """Count a document.
@@ -99,6 +89,8 @@ class GoldCounts:
         self.partly += bool(gold.unknown.any())
         self.relations_unknown += gold.annotated and not gold.relations_known
         self.entities.update(gold.entity_counts)
+        for head, tail, label in gold.relations:
+            self.types[label, gold.entities[head][2], gold.entities[tail][2]] += 1
         self.relations.update(gold.relation_counts)
 
     def union(self, labels: Dict[str, List[str]]) -> Dict[str, List[str]]:
@@ -109,6 +101,17 @@ class GoldCounts:
         """
         found = {"entities": labels_of(self.entities), "relations": labels_of(self.relations)}
         return {kind: [*known, *(x for x in found[kind] if x not in known)] for kind, known in labels.items()}
+
+    def common_types(self, share: float) -> List[Tuple[str, str, str]]:
+        """The entity labels that head and tail of each relation label have.
+
+        share (float): Which share of the relations of a label must have them.
+        RETURNS (List[Tuple[str, str, str]]): Relation label, entity label of the head and of the tail, sorted.
+        """
+        totals: CounterT[str] = Counter()
+        for (label, _, _), n in self.types.items():
+            totals[label] += n
+        return sorted(types for types, n in self.types.items() if n >= share * totals[types[0]])
 
     def table(self) -> str:
         """RETURNS (str): All counts as a table for the terminal."""
@@ -275,6 +278,7 @@ def align_gold(
     max_width: int = 0,
     max_distance: int = 0,
     visible: Optional[Bools] = None,
+    possible: Optional[Callable[[str, str, str], bool]] = None,
 ) -> Gold:
     """Map the gold annotation of a reference onto the predicted tokens, one span at a time.
 
@@ -285,6 +289,8 @@ def align_gold(
     max_distance (int): Most visible tokens between head and tail; 0 for no limit.
     visible (Optional[Bools]): Which predicted tokens the encoder sees, shape (len(predicted),); by default all. White
         space is never among them. Entities begin and end with one, and the others count in no limit.
+    possible (Optional[Callable[[str, str, str], bool]]): Whether there can be a relation, by its label and the entity
+        labels of head and tail; by default there can be any.
     RETURNS (Gold): What can be learned, and counts of what can't and why. Of several labels of one span the first is
         kept, and the relations of all.
     """
@@ -339,6 +345,8 @@ def align_gold(
                 reason = CROSSES_SENTENCE
             elif max_distance and count[right[0]] - count[min(left[1], right[0])] > max_distance:
                 reason = TOO_FAR
+            elif possible is not None and not possible(label, labels[head], labels[tail]):
+                reason = IMPOSSIBLE
             else:
                 relations.add((index[head], index[tail], label))
         gold.relation_counts[label, reason] += 1

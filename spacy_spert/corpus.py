@@ -80,14 +80,15 @@ class SentenceCorpus(Corpus):
         return [doc]
 
 
-def give_sentences(example: Example) -> None:
-    """Mark the sentences of the reference on the predicted document. Does nothing if the reference has no marks.
+def give_sentences(example: Example) -> bool:
+    """Mark the sentences of the reference on the predicted document.
 
     example (Example): The pair.
+    RETURNS (bool): Whether the reference has any marks. If not, nothing is done.
     """
     reference, predicted = example.reference, example.predicted
     if not reference.has_annotation("SENT_START"):
-        return
+        return False
     tokens = TokenMap(reference, predicted, example)
     touching = numpy.flatnonzero(tokens.first < tokens.after)
     # A sentence begins with its first token that the predicted document has as well; it may lack white space.
@@ -95,3 +96,4 @@ def give_sentences(example: Example) -> None:
     starts = set(tokens.first[touching[begins[begins < len(touching)]]].tolist())
     for token in predicted:
         token.is_sent_start = token.i == 0 or token.i in starts
+    return True

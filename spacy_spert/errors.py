@@ -182,6 +182,31 @@ class Errors(metaclass=ErrorsWithCodes):
         "spacy_spert.install_extension(name='...'), before a pipeline with a 'spert' component is made or loaded. They "
         "are then in doc._ under that name, and spacy_spert.get_relations(doc) reads them under any."
     )
+    S080 = (
+        "The tokens were merged or split after component '{name}' (by {pipes}), so that its entities lie on other "
+        "words now. Place '{name}' after the components that change tokens."
+    )
+    S081 = "{output} is being written by another run. Wait for its end, or choose another output."
+    S082 = (
+        "Can't go on with {output}: the model {model} has changed since the interrupted run, and the output would be "
+        "that of two models. Use the model of that run, or begin anew with --force."
+    )
+    S083 = "{name} is closed. Open it, or give the name of a file instead of '-'."
+    S150 = (
+        "`spacy spert serve` needs fastapi, uvicorn and prometheus_client: pip install 'spacy-spert[serve]' ({error})"
+    )
+    S151 = "A request has one field, either 'texts' or 'records'. Got: {value}"
+    S152 = "A request may have {limit} texts, and this one has {n}. Send several."
+    S153 = "A request may have {limit} {unit}, and this one has more. Send several, or divide the text."
+    S154 = "As many requests wait as may ({limit}). Try again later."
+    S155 = "No answer within {timeout:g} seconds. Send fewer texts, or try again later."
+    S156 = "The service is stopping, or its pipeline has failed. Try again later."
+    S157 = "The request did not arrive within {timeout:g} seconds."
+    S158 = "One text is drawn at a time, and no tokens."
+
+    S110 = "The number of texts to select must be above 0, got {n}."
+    S111 = "There is nothing to select: {pool} has no text that can be used."
+    S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
 
 
 class Warnings(metaclass=ErrorsWithCodes):

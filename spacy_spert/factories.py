@@ -3,7 +3,7 @@
 spaCy imports this module whenever a pipeline is made, so neither it nor what it imports loads torch or transformers.
 """
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Literal, Optional, Tuple, Union
 
 from spacy.language import Language
 from thinc.api import Config, Model
@@ -54,6 +54,9 @@ NOT_OF_ENTITIES = {
     "task",
     "entities_key",
     "relation_threshold",
+    "relation_thresholds",
+    "relation_types",
+    "relation_types_share",
     "symmetric_labels",
     "negative_relations",
     "negative_sampling",
@@ -64,6 +67,7 @@ NOT_OF_ENTITIES = {
 }
 NOT_OF_RELATIONS = {
     "task",
+    "entity_thresholds",
     "negative_spans",
     "negative_sampling",
     "near_misses",
@@ -111,6 +115,11 @@ def make_spert(
     entities_key: Optional[str],
     max_span_width: int,
     relation_threshold: float,
+    relation_thresholds: List[Tuple[str, float]],
+    entity_thresholds: List[Tuple[str, float]],
+    relation_types: Optional[Union[Literal["learn"], List[Tuple[str, str, str]]]],
+    relation_types_share: float,
+    calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],
     negative_spans: int,
     negative_relations: int,
@@ -131,7 +140,15 @@ def make_spert(
         `spert_entities` and `spert_relations` have score weights that fit.
     entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
     max_span_width (int): Widest candidate span, in tokens.
-    relation_threshold (float): Lowest probability of a relation.
+    relation_threshold (float): Lowest score of a relation.
+    relation_thresholds (List[Tuple[str, float]]): Other thresholds for some relation labels.
+    entity_thresholds (List[Tuple[str, float]]): Lowest scores of entities, for some labels.
+    relation_types (Optional[Union[str, List[Tuple[str, str, str]]]]): The relations that there can be, as label and
+        entity labels of head and tail; "learn" for those of the training data; null for any.
+    relation_types_share (float): Which share of the relations of a label must have certain entity labels, so that
+        "learn" takes them for possible.
+    calibration (Optional[Dict[str, Any]]): The temperature of the span scores ("entities"), and slope and offset for
+        the logits of relation labels ("relations"), as `spacy spert tune` fits them.
     symmetric_labels (List[str]): Relation labels without direction.
     negative_spans (int): Non-entities to learn from, for each sentence.
     negative_relations (int): Unrelated pairs to learn from, for each sentence.
@@ -150,6 +167,11 @@ def make_spert(
         "entities_key": entities_key,
         "max_span_width": max_span_width,
         "relation_threshold": relation_threshold,
+        "relation_thresholds": relation_thresholds,
+        "entity_thresholds": entity_thresholds,
+        "relation_types": relation_types,
+        "relation_types_share": relation_types_share,
+        "calibration": calibration,
         "symmetric_labels": symmetric_labels,
         "negative_spans": negative_spans,
         "negative_relations": negative_relations,
@@ -177,6 +199,8 @@ def make_spert_entities(
     scorer: Optional[Callable],
     spans_key: str,
     max_span_width: int,
+    entity_thresholds: List[Tuple[str, float]],
+    calibration: Optional[Dict[str, Any]],
     negative_spans: int,
     entities_per_token: float,
     overwrite_ents: bool,
@@ -185,6 +209,8 @@ def make_spert_entities(
     settings = {
         "spans_key": spans_key,
         "max_span_width": max_span_width,
+        "entity_thresholds": entity_thresholds,
+        "calibration": calibration,
         "negative_spans": negative_spans,
         "entities_per_token": entities_per_token,
         "overwrite_ents": overwrite_ents,
@@ -207,6 +233,10 @@ def make_spert_relations(
     entities_key: Optional[str],
     max_span_width: int,
     relation_threshold: float,
+    relation_thresholds: List[Tuple[str, float]],
+    relation_types: Optional[Union[Literal["learn"], List[Tuple[str, str, str]]]],
+    relation_types_share: float,
+    calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],
     negative_relations: int,
     max_relation_distance: int,
@@ -219,6 +249,10 @@ def make_spert_relations(
         "entities_key": entities_key,
         "max_span_width": max_span_width,
         "relation_threshold": relation_threshold,
+        "relation_thresholds": relation_thresholds,
+        "relation_types": relation_types,
+        "relation_types_share": relation_types_share,
+        "calibration": calibration,
         "symmetric_labels": symmetric_labels,
         "negative_relations": negative_relations,
         "max_relation_distance": max_relation_distance,

@@ -3,6 +3,7 @@
 The factories import it whenever a pipeline is made, so it must not import torch or transformers itself.
 """
 
+import json
 import logging
 import math
 from dataclasses import replace
@@ -38,7 +39,7 @@ from thinc.types import Floats2d
 
 from .alignment import Gold, GoldCounts, align_gold, labels_of
 from .checks import check_counts, check_pipeline, show_counts, unknown_labels
-from .decoding import Decoder, best_non_overlapping
+from .decoding import LEARN, Decoder, best_non_overlapping
 from .errors import Errors, Warnings
 from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
@@ -46,7 +47,18 @@ from .relations import blocked_tokens, describe_doc, install_extension, set_enti
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
 from .sentences import sentence_bounds
-from .settings import CONFIG_KEY, DEFAULTS, Owner, Settings, check_settings, edits, plain
+from .settings import (
+    CONFIG_KEY,
+    DEFAULTS,
+    Owner,
+    SaidT,
+    Settings,
+    check_settings,
+    edits,
+    plain,
+    said_beside,
+    same,
+)
 from .upstream import encoder_width, find_transformer, sentence_annotators
 from .workers import one_thread_in_workers
 
@@ -88,9 +100,8 @@ class Spert(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.scorer = scorer
-        # Both pipelines of a component that was sourced have a config, so that neither is kept in step.
         self._owner = Owner()
-        self._said: Dict[str, Any] = {}
+        self._said: SaidT = {}
         self._is_new = True
         self._reported: Set[str] = set()
         self.name = name
@@ -98,21 +109,10 @@ class Spert(TrainablePipe):
         if unknown:
             raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
         values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
-        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "width": None}
+        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "learned_types": None, "width": None}
         self.check_settings()
         install_extension()
         one_thread_in_workers(self)
-
-    @property
-    def name(self) -> str:
-        """RETURNS (str): Name of the component."""
-        return TrainablePipe.name.__get__(self)
-
-    @name.setter
-    def name(self, name: str) -> None:
-        TrainablePipe.name.__set__(self, name)
-        # spaCy names a component anew when another pipeline takes it as its source. That one has a copy of the config.
-        self._owner = Owner()
 
     @property
     def cfg(self) -> Settings:
@@ -199,16 +199,16 @@ class Spert(TrainablePipe):
             low, high = span_bounds[i : i + 2]
             first, last = pair_bounds[i : i + 2]
             pairs, pair_scores = scores.pairs[first:last] - low, scores.pair_scores[first:last]
-            rows, n_found = decoder.find_relations(pairs, pair_scores, n_tokens[i])
+            columns = scores.span_labels[low:high]
+            rows, n_found = decoder.find_relations(pairs, columns, pair_scores, n_tokens[i])
             self._report_limit(doc, n_tokens[i], n_found)
             if self.cfg["task"] == "relations":
                 set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
                 continue
             bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
-            labels = scores.span_labels[low:high] - 1
             spans = [
-                Span(doc, start, end, label=self.cfg["entity_labels"][label])
-                for (start, end), label in zip(bounds.tolist(), labels.tolist())
+                Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
+                for (start, end), column in zip(bounds.tolist(), columns.tolist())
             ]
             # Without relations nothing is said of them: not that there are none.
             known = rows if self.cfg["task"] == "joint" else None
@@ -346,6 +346,9 @@ class Spert(TrainablePipe):
         self.cfg.update(entity_labels=[], relation_labels=[], width=width)
         self._reported.clear()
         self._add_labels(known)
+        self.cfg["learned_types"] = [list(row) for row in counts.common_types(self.cfg["relation_types_share"])]
+        # The settings may be for labels that there are not.
+        Decoder.from_config(self.cfg)
         self._report(warnings, counts, nlp)
         self.make_head()
 
@@ -363,6 +366,9 @@ class Spert(TrainablePipe):
         known = counts.union(self.label_data)
         warnings = check_counts(counts, known, self.cfg, self.name)
         self._add_labels(known)
+        learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
+        learned.update(counts.common_types(self.cfg["relation_types_share"]))
+        self.cfg["learned_types"] = [list(row) for row in sorted(learned)]
         self._report(warnings, counts, nlp)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
@@ -405,7 +411,7 @@ class Spert(TrainablePipe):
         said (Dict[str, Any]): The settings in its config.
         """
         self._owner = Owner(nlp)
-        self._said = {name: plain(value) for name, value in said.items()}
+        self._said = {name: [plain(value)] for name, value in said.items()}
 
     def check_settings(self) -> None:
         """Make sure that `cfg` holds nothing that makes no sense.
@@ -434,7 +440,7 @@ class Spert(TrainablePipe):
         exclude (Iterable[str]): Names of parts to leave out.
         """
         serialize = {
-            "cfg": lambda p: srsly.write_json(p, self._cfg_to_save()),
+            "cfg": lambda p: srsly.write_json(p, self._cfg_to_save(said_beside(Path(path)))),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": lambda p: self.model.to_disk(p),
         }
@@ -449,7 +455,8 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda b: self._load_cfg(srsly.json_loads(b), exclude),
+            # Not srsly: it reads numbers without their last digit.
+            "cfg": lambda b: self._load_cfg(json.loads(b), exclude),
             "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
             "model": lambda b: self._load_model(b),
         }
@@ -465,7 +472,7 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda p: self._load_cfg(srsly.read_json(p), exclude),
+            "cfg": lambda p: self._load_cfg(json.loads(Path(p).read_text("utf8")), exclude),
             "vocab": lambda p: self._load_vocab(p, exclude),
             "model": lambda p: self._load_model(Path(p).read_bytes()),
         }
@@ -531,21 +538,25 @@ class Spert(TrainablePipe):
         }
 
     def _attach_again(self, nlp: Language) -> None:
-        """Keep the pipeline's config in step from now on, if the component was sourced or copied."""
+        """Keep the config of a pipeline in step that took the component as its source, or is a copy."""
+        if self._owner.is_of(nlp):
+            return
         self._owner = Owner(nlp)
-        for name, value in self.cfg.items():
-            self._keep_in_step(name, value)
+        block = self._owner.block(self)
+        if block is not None:
+            block.update({name: plain(self.cfg[name]) for name in self._said})
+            self._said = {name: [plain(self.cfg[name])] for name in self._said}
 
     def _keep_in_step(self, name: str, value: Any) -> None:
         """Change the pipeline's config as `cfg` was changed."""
-        if name in self._said and plain(value) != self._said[name]:
+        if name in self._said and not same(value, self._said[name][-1]):
             block = self._owner.block(self)
             if block is not None:
                 block[name] = plain(value)
-                self._said[name] = plain(value)
+                self._said[name].append(plain(value))
 
-    def _cfg_to_save(self) -> Dict[str, Any]:
-        return {**self.cfg, CONFIG_KEY: self._said}
+    def _cfg_to_save(self, said: Optional[SaidT] = None) -> Dict[str, Any]:
+        return {**self.cfg, CONFIG_KEY: said or self._said}
 
     def _load_cfg(self, cfg: Dict[str, Any], exclude: Iterable[str]) -> None:
         saved = cfg.pop(CONFIG_KEY, {})
@@ -565,6 +576,7 @@ class Spert(TrainablePipe):
         self._is_new = False
         self._reported.clear()
         self.cfg = loaded
+        self._said = {name: values[-1:] for name, values in self._said.items()}
         if loaded["width"] is not None and not self.model.has_ref("head"):
             self.make_head()
 
@@ -594,7 +606,17 @@ class Spert(TrainablePipe):
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
             visible=covered,
+            possible=self._possible_types(),
         )
+
+    def _possible_types(self) -> Optional[Callable[[str, str, str], bool]]:
+        """Which relations there can be by the config. What was learned rules nothing out that is annotated."""
+        types = self.cfg["relation_types"]
+        if types is None or types == LEARN:
+            return None
+        possible = {tuple(row) for row in types}
+        possible |= {(label, tail, head) for label, head, tail in possible if label in self.cfg["symmetric_labels"]}
+        return lambda *row: row in possible
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
         """Make sure that all labels of a document are known."""

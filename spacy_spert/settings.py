@@ -1,11 +1,15 @@
 """The settings of the component: what they may be, and how `cfg` and the pipeline's config stay one."""
 
 import weakref
-from typing import Any, Callable, Dict, Literal, NamedTuple, Optional, Tuple
+from math import isclose
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tuple
 
 import numpy
 from spacy.language import Language
+from spacy.util import load_config
 
+from .decoding import LEARN
 from .errors import Errors
 
 TaskT = Literal["joint", "entities", "relations"]
@@ -14,6 +18,9 @@ SamplingT = Literal["strong", "weak"]
 # In the saved `cfg`: what the config said.
 CONFIG_KEY = "config"
 
+# What a config says of each setting, the latest last. Several where it is not known which of them: the config of a
+# pipeline that took the component as its source says what that of the source said before.
+SaidT = Dict[str, List[Any]]
 ListenerT = Callable[[str, Any], None]
 
 
@@ -63,6 +70,47 @@ def _labels() -> Check:
     return Check(holds, "a list of labels")
 
 
+def _is_row(value: Any, *kinds: Any) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
+        return False
+    return all(isinstance(part, kind) and not isinstance(part, bool) for part, kind in zip(value, kinds))
+
+
+def _thresholds() -> Check:
+    def holds(value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and all(
+            _is_row(row, str, (int, float)) and 0 <= row[1] <= 1 for row in value
+        )
+
+    return Check(holds, "rows of [label, threshold], with thresholds between 0 and 1")
+
+
+def _types() -> Check:
+    def holds(value: Any) -> bool:
+        is_list = isinstance(value, (list, tuple)) and all(_is_row(row, str, str, str) for row in value)
+        return is_list or value is None or value == LEARN
+
+    return Check(holds, f"rows of [relation, head label, tail label], '{LEARN}', or null")
+
+
+def _calibration() -> Check:
+    def holds(value: Any) -> bool:
+        if value is None:
+            return True
+        if not isinstance(value, dict) or set(value) - {"entities", "relations"}:
+            return False
+        rows = value.get("relations", [])
+        temperature = value.get("entities", 1.0)
+        return (
+            isinstance(temperature, (int, float))
+            and temperature > 0
+            and isinstance(rows, (list, tuple))
+            and all(_is_row(row, str, (int, float), (int, float)) for row in rows)
+        )
+
+    return Check(holds, "null, or a temperature 'entities' and rows of [label, slope, offset] 'relations'")
+
+
 NO_LIMIT = " (0 for no limit)"
 
 DEFAULTS: Dict[str, Any] = {
@@ -71,6 +119,11 @@ DEFAULTS: Dict[str, Any] = {
     "entities_key": None,
     "max_span_width": 10,
     "relation_threshold": 0.4,
+    "relation_thresholds": [],
+    "entity_thresholds": [],
+    "relation_types": None,
+    "relation_types_share": 0.01,
+    "calibration": None,
     "symmetric_labels": [],
     "negative_spans": 100,
     "negative_relations": 100,
@@ -89,6 +142,11 @@ CHECKS: Dict[str, Check] = {
     "entities_key": _name(optional=True),
     "max_span_width": _whole(1),
     "relation_threshold": _number(0, 1),
+    "relation_thresholds": _thresholds(),
+    "entity_thresholds": _thresholds(),
+    "relation_types": _types(),
+    "relation_types_share": _number(0, 1),
+    "calibration": _calibration(),
     "symmetric_labels": _labels(),
     "negative_spans": _whole(0),
     "negative_relations": _whole(0),
@@ -155,16 +213,38 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-def edits(settings: Dict[str, Any], said: Dict[str, Any], saved: Dict[str, Any]) -> Dict[str, Any]:
+def same(one: Any, other: Any) -> bool:
+    """RETURNS (bool): Whether two values of a setting are the same. Configs are read without a number's last digit."""
+    if isinstance(one, float) and isinstance(other, (int, float)):
+        return isclose(one, other, rel_tol=1e-12)
+    return plain(one) == plain(other)
+
+
+def edits(settings: Dict[str, Any], said: SaidT, saved: SaidT) -> Dict[str, Any]:
     """What was changed in a pipeline's config since the component was saved.
 
     settings (Dict[str, Any]): The settings as they were saved.
-    said (Dict[str, Any]): What the config says now.
-    saved (Dict[str, Any]): What it said when the component was saved. A setting that is missing was not known then.
+    said (SaidT): What the config says now.
+    saved (SaidT): What it said when the component was saved. A setting that is missing was not known then.
     RETURNS (Dict[str, Any]): The settings that have another value now, and not that of `settings` anyway.
     """
-    changed = {name: value for name, value in said.items() if name in saved and value != saved[name]}
-    return {name: value for name, value in changed.items() if value != settings[name]}
+    now = {name: values[-1] for name, values in said.items() if name in saved}
+    changed = {name: value for name, value in now.items() if not any(same(value, each) for each in saved[name])}
+    return {name: value for name, value in changed.items() if not same(value, settings[name])}
+
+
+def said_beside(path: Path) -> SaidT:
+    """What the config of a pipeline says that is being saved together with its components.
+
+    path (Path): Where the component is to be saved.
+    RETURNS (SaidT): The settings in the config; none if the component is saved alone.
+    """
+    # spaCy writes the config first.
+    config = path.parent / "config.cfg"
+    if not config.is_file():
+        return {}
+    components = load_config(config, interpolate=True).get("components", {})
+    return {name: [value] for name, value in components.get(path.name, {}).items() if name in CHECKS}
 
 
 class Owner:
@@ -178,6 +258,10 @@ class Owner:
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return Owner, ()
+
+    def is_of(self, nlp: Language) -> bool:
+        """RETURNS (bool): Whether this is the pipeline."""
+        return self._nlp is not None and self._nlp() is nlp
 
     def block(self, pipe: Any) -> Optional[Dict[str, Any]]:
         """The component's block.

@@ -28,10 +28,10 @@ from spacy_spert.alignment import (
     gold_entities,
     gold_relations,
     labels_of,
-    sentence_bounds,
     unknown_tokens,
 )
 from spacy_spert.relations import set_entities
+from spacy_spert.sentences import sentence_bounds
 
 VOCAB = Vocab()
 TEXT = "Anna|-|Maria left Neu|-|Ulm for Bonn|."
@@ -334,17 +334,6 @@ def test_sentence_that_begins_within_the_white_space():
     words = ["a", "b", "\n", "c"]
     predicted = Doc(VOCAB, words=words, spaces=[False] * 4, sent_starts=[True, False, True, False])
     assert align(predicted, spaced(words, [(1, 3, "X"), (3, 4, "Y")])).entities == [(1, 2, "X"), (3, 4, "Y")]
-
-
-# Slices
-
-
-def test_annotation_of_a_sentence():
-    entities = [(0, 1, "X"), (0, 3, "X"), (4, 5, "X"), (4, 6, "X"), (6, 7, "X")]
-    gold = Gold(entities, [(0, 1, "R"), (1, 0, "R"), (2, 3, "R"), (3, 4, "R"), (3, 4, "S"), (4, 2, "R")])
-    assert gold.within(0, 4) == (entities[:2], [(0, 1, "R"), (1, 0, "R")])
-    assert gold.within(4, 7) == (entities[2:], [(0, 1, "R"), (1, 2, "R"), (1, 2, "S"), (2, 0, "R")])
-    assert gold.within(7, 9) == gold.within(3, 3) == gold.within(3, 4) == ([], [])
 
 
 # What is not known

@@ -29,6 +29,7 @@ from spacy.training import Example
 from util import DOC_SPANS, add_transformer, make_doc, switch_off_dropout, torch_encoder, torch_head
 
 from spacy_spert.ml.loss import relation_loss, span_loss
+from spacy_spert.ml.model import Training
 
 NUMBERS = ["one batch", "one by one"]
 # Names of the original, and ours.
@@ -109,7 +110,7 @@ def training(nlp):
     examples = parity_examples(nlp)
     transformer.update(examples)
     sampler = partial(spert.get_samples, examples)
-    scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], sampler))
+    scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], Training(sampler)))
     _, d_scores = spert.get_loss(examples, scores)
     backprop(d_scores)
     head = torch_head(nlp)

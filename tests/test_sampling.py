@@ -332,7 +332,7 @@ def test_sentences_have_samples_of_their_own():
     entities = rows((0, 1), (1, 3), (5, 7), (8, 9))
     relations = numpy.asarray([(1, 0, 1), (2, 3, 0), (1, 0, 0)])
     drawn = sample_sentences(
-        entities, numpy.asarray([1, 2, 1, 3]), relations, 2, numpy.asarray([0, 3, 5, 9]), Sampling(2)
+        entities, numpy.asarray([1, 2, 1, 3]), relations, 2, numpy.asarray([0, 3, 5, 9]), KNOWN[:9], Sampling(2)
     )
     spans = tuples(drawn.spans)
     assert spans[:5] == [(0, 1), (1, 3), (1, 2), (2, 3), (0, 2)]

@@ -1,5 +1,7 @@
 """`spacy spert evaluate`: all scores of a pipeline, per label, and its errors by kind."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, List, Optional
 
@@ -14,16 +16,18 @@ if TYPE_CHECKING:
 
     from ..evaluation.run import Evaluation
 
+PIPE = Path("-")
+
 
 @app.command("evaluate")
 def evaluate_cli(
     model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
     data_path: Annotated[Path, typer.Argument(help="Annotated data in spaCy's binary format", exists=True)],
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and counts")
+        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and counts. - is stdout")
     ] = None,
     report: Annotated[
-        Optional[Path], typer.Option("--report", "-r", help="HTML page: scores, drawings, errors")
+        Optional[Path], typer.Option("--report", "-r", help="HTML page: scores, drawings, errors. - is stdout")
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="Most documents in the report, the worst; 0 for all", min=0)
@@ -42,12 +46,12 @@ def evaluate_cli(
     gold_entities: Annotated[
         bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
     ] = False,
-    given_sentences: Annotated[
-        bool, typer.Option("--given-sentences", help="Use the sentence marks of the data")
-    ] = False,
     margin: Annotated[
         float, typer.Option("--margin", "-m", help="How far below the threshold a score is 'just under' it")
     ] = 0.1,
+    given_sentences: Annotated[
+        bool, typer.Option("--given-sentences", help="Use the sentence marks of the data instead of the model's")
+    ] = False,
     batch_size: Annotated[
         Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
     ] = None,
@@ -60,7 +64,8 @@ def evaluate_cli(
     """
     from spacy.cli._util import setup_gpu
 
-    setup_gpu(gpu_id, silent=False)
+    piped = PIPE in (output, report)
+    setup_gpu(gpu_id, silent=piped)
     try:
         evaluation = evaluate(
             model,
@@ -71,24 +76,20 @@ def evaluate_cli(
             component=component,
             symmetric=symmetric,
             gold_entities=gold_entities,
-            given_sentences=given_sentences,
             margin=margin,
+            given_sentences=given_sentences,
             batch_size=batch_size,
             progress=True,
         )
     except (ValueError, OSError) as err:
-        msg.fail("Can't evaluate", str(err), exits=1)
-    for note in evaluation.notes:
-        msg.info(note)
-    for title, (header, *rows) in evaluation.tables:
-        msg.divider(title)
-        msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r"))
-    msg.divider("Errors by kind")
-    msg.table(evaluation.errors, aligns=("l", "r"))
-    if output is not None:
-        msg.good(f"Wrote the scores to {output}")
-    if report is not None:
-        msg.good(f"Wrote the report to {report}")
+        with redirect_stdout(sys.stderr if piped else sys.stdout):
+            msg.fail("Can't evaluate", str(err), exits=1)
+    with redirect_stdout(sys.stderr if piped else sys.stdout):
+        _print(evaluation)
+        if output is not None:
+            msg.good(f"Wrote the scores to {output}")
+        if report is not None:
+            msg.good(f"Wrote the report to {report}")
 
 
 def evaluate(
@@ -101,8 +102,8 @@ def evaluate(
     component: Optional[str] = None,
     symmetric: Optional[str] = None,
     gold_entities: bool = False,
-    given_sentences: bool = False,
     margin: float = 0.1,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> "Evaluation":
@@ -110,8 +111,9 @@ def evaluate(
 
     model (str): Name or path of the pipeline.
     data_path (Path): Annotated data in spaCy's binary format.
-    output (Optional[Path]): Where to write scores and counts as JSON.
-    report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind.
+    output (Optional[Path]): Where to write scores and counts as JSON; "-" for stdout.
+    report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind;
+        "-" for stdout.
     limit (int): Most documents in the report, those with the most errors; 0 for all.
     component (Optional[str]): The name of the component, needed only if there are several.
     symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
@@ -130,28 +132,46 @@ def evaluate(
 
     from ..evaluation.report import render_report
     from ..evaluation.run import evaluate_pipeline
-    from ..formats.files import open_whole
 
     data_path = Path(data_path)
     _check_outputs(data_path, [Path(path) for path in (output, report) if path is not None])
     nlp = util.load_model(model)
     evaluation = evaluate_pipeline(
         nlp,
-        _read(data_path, nlp, given_sentences),
+        _read(data_path, nlp),
         component=component,
         symmetric=symmetric,
         gold_entities=gold_entities,
         margin=margin,
+        given_sentences=given_sentences,
         batch_size=batch_size,
         progress=progress,
     )
     if output is not None:
-        with open_whole(output) as file_:
-            file_.write(srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
+        _write(output, srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
     if report is not None:
-        with open_whole(report) as file_:
-            file_.write(render_report(evaluation, Path(model).name, data_path.name, limit))
+        _write(report, render_report(evaluation, Path(model).name, data_path.name, limit))
     return evaluation
+
+
+def _print(evaluation: "Evaluation") -> None:
+    for note in evaluation.notes:
+        msg.info(note)
+    for title, (header, *rows) in evaluation.tables:
+        msg.divider(title)
+        msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r"))
+    msg.divider("Errors by kind")
+    msg.table(evaluation.errors, aligns=("l", "r"))
+
+
+def _write(path: Path, text: str) -> None:
+    from ..formats.files import open_whole
+
+    if Path(path) == PIPE:
+        sys.stdout.write(text)
+        return
+    with open_whole(path) as file_:
+        file_.write(text)
 
 
 def _check_outputs(data_path: Path, outputs: List[Path]) -> None:
@@ -160,29 +180,32 @@ def _check_outputs(data_path: Path, outputs: List[Path]) -> None:
 
     for i, path in enumerate(outputs):
         reason = None
-        if path.is_dir():
+        if path == PIPE and sys.stdout is None:
+            raise ValueError(Errors.S083.format(name="stdout"))
+        if path in outputs[:i]:
+            reason = "it is the other output as well"
+        elif path == PIPE:
+            continue
+        elif path.is_dir():
             reason = "it is a folder"
         elif path.exists() and path.samefile(data_path):
             reason = "it is the data"
-        elif path in outputs[:i]:
-            reason = "it is the other output as well"
         if reason is not None:
             raise ValueError(Errors.S048.format(path=path, reason=reason))
 
 
-def _read(path: Path, nlp: "Language", given_sentences: bool) -> List["Example"]:
+def _read(path: Path, nlp: "Language") -> List["Example"]:
     import warnings
 
     from spacy.training import Corpus
 
-    from ..corpus import SentenceCorpus
     from ..errors import Errors
 
     try:
         with warnings.catch_warnings():
             # spaCy's warning that no file was found is our error below.
             warnings.filterwarnings("ignore", message=r"\[W090\]")
-            examples = list((SentenceCorpus if given_sentences else Corpus)(path)(nlp))
+            examples = list(Corpus(path)(nlp))
     except Exception as err:  # whatever its parser meets in a file of another kind
         raise ValueError(Errors.S047.format(path=path, error=err)) from err
     if not examples:

@@ -9,13 +9,14 @@ from concurrent.futures import BrokenExecutor
 from contextlib import closing, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Callable, ContextManager, Iterable, Optional, Tuple
+from typing import IO, TYPE_CHECKING, Annotated, Any, Callable, ContextManager, Dict, Iterable, Optional, Tuple
 
 import typer
 from wasabi import msg
 
 from ..errors import Errors
-from ..extraction.stream import START, Output, ResumableOutput, progress_path
+from ..extraction.codec import INPUTS, OUTPUTS, header
+from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
 from ..formats.lines import BEGIN, Line, batch_lines, read_lines
@@ -23,9 +24,8 @@ from ..formats.losses import tally
 from . import app
 
 if TYPE_CHECKING:
-    from ..extraction.extractor import Outcome
+    from ..extraction.workers import Outcome
 
-INPUTS, OUTPUTS = ("jsonl", "txt"), ("jsonl", "csv")
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
 MAX_BATCH = 2**17
 PIPE = Path("-")
@@ -48,6 +48,12 @@ def extract_cli(
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
     ] = None,
+    component: Annotated[
+        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
+    ] = None,
+    given_sentences: Annotated[
+        bool, typer.Option("--given-sentences", "-s", help="Use the records' sent_starts instead of the model's marks")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", "-r", help="Go on with an interrupted run")] = False,
     force: Annotated[bool, typer.Option("--force", "-F", help="Write the output anew if it exists")] = False,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Stop at a line that can't be used")] = False,
@@ -71,6 +77,8 @@ def extract_cli(
             batch_size=batch_size,
             n_process=n_process,
             threshold=threshold,
+            component=component,
+            given_sentences=given_sentences,
             resume=resume,
             force=force,
             strict=strict,
@@ -87,7 +95,11 @@ def extract_cli(
         text = str(err) if isinstance(err, StrictError) else Errors.S067
         _say("fail", "Stopped", f"{text}\n{_outlook(output_path)}")
         raise typer.Exit(1) from err
-    except (ValueError, OSError, ImportError) as err:
+    except OSError as err:
+        # A full disk, for one.
+        _say("fail", "Can't extract", "\n".join(filter(None, (str(err), _outlook(output_path)))))
+        raise typer.Exit(1) from err
+    except (ValueError, ImportError) as err:
         _say("fail", "Can't extract", str(err))
         raise typer.Exit(1) from err
     if not counts:
@@ -113,6 +125,8 @@ def extract(
     batch_size: int = 64,
     n_process: int = 1,
     threshold: Optional[float] = None,
+    component: Optional[str] = None,
+    given_sentences: bool = False,
     resume: bool = False,
     force: bool = False,
     strict: bool = False,
@@ -129,6 +143,8 @@ def extract(
     batch_size (int): How many texts are processed at a time; fewer if they are long.
     n_process (int): How many processes work.
     threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
+    component (Optional[str]): The name of the component, needed only if there are several.
+    given_sentences (bool): Use the sentence marks of the records. By default the pipeline's own marks count.
     resume (bool): Go on with an interrupted run.
     force (bool): Write the output anew if it exists.
     strict (bool): Make a line that can't be used an error. What was written before it stays.
@@ -141,7 +157,7 @@ def extract(
     """
     from tqdm import tqdm
 
-    from ..extraction.extractor import Settings, extract_batches, header, load
+    from ..extraction.workers import Settings, checksum, extract_batches, load
 
     input_path, output_path = Path(input_path), Path(output_path)
     settings = Settings(
@@ -149,6 +165,8 @@ def extract(
         threshold,
         _format("--from", from_format, input_path, INPUTS),
         _format("--to", to_format, output_path, OUTPUTS),
+        component,
+        given_sentences,
     )
     # What was written to a pipe or a device can't be cut.
     in_file = output_path != PIPE and (output_path.is_file() or not output_path.exists())
@@ -159,8 +177,11 @@ def extract(
         return Counter()
     source = "stdin" if input_path == PIPE else str(input_path)
     try:
-        load(settings)
-        with _open_input(input_path) as file_, _open_output(output_path, in_file, settings, resume) as output:
+        state = {**settings._asdict(), CHECKSUM: checksum(load(settings))}
+        with (
+            _open_input(input_path) as file_,
+            _open_output(output_path, in_file, state, resume=resume, replace=force) as output,
+        ):
             lines = read_lines(file_)
             output.skip(lines, source)
             if output.done == START:
@@ -240,14 +261,24 @@ def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, 
 
 
 def _open_input(path: Path) -> ContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if path == PIPE else path.open("rb")
+    return nullcontext(_standard("stdin").buffer) if path == PIPE else path.open("rb")
 
 
-def _open_output(path: Path, in_file: bool, settings: Any, resume: bool) -> ContextManager[Output]:
+def _open_output(
+    path: Path, in_file: bool, settings: Dict[str, Any], *, resume: bool, replace: bool
+) -> ContextManager[Output]:
     if in_file:
-        return ResumableOutput(path, settings._asdict(), resume=resume)
+        return ResumableOutput(path, settings, resume=resume, replace=replace)
     # Stdout is not ours to close.
-    return Output(sys.stdout.buffer, close=False) if path == PIPE else Output(path.open("wb"))
+    return Output(_standard("stdout").buffer, close=False) if path == PIPE else Output(path.open("wb"))
+
+
+def _standard(name: str) -> Any:
+    """Stdin or stdout, which are missing if the process was started with them closed."""
+    stream = getattr(sys, name)
+    if stream is None:
+        raise ValueError(Errors.S083.format(name=name))
+    return stream
 
 
 def _outlook(output: Path) -> str:

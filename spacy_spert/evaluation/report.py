@@ -3,10 +3,7 @@
 What is the same on every page lies in page/; the rest is made here, with all text and labels escaped.
 """
 
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from string import Template
 from typing import Any, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
@@ -15,6 +12,7 @@ from spacy.tokens import Doc, Span
 from ..alignment import gold_entities, gold_relations
 from ..relations import Relation, get_relations
 from .analysis import KINDS, Analysed, Error, worst_first
+from .assets import policy, read_asset
 from .drawing import N_COLOURS, draw_entities, draw_relations, relation_key, span_key
 from .run import Evaluation, Table
 
@@ -33,7 +31,7 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
     """
     # Names of files may hold bytes that are no text, which Python keeps as halves of characters.
     model, data = (name.encode("utf8", "surrogateescape").decode("utf8", "replace") for name in (model, data))
-    page, style, script = (_read(f"page.{name}") for name in ("html", "css", "js"))
+    page, style, script = (read_asset(f"page.{name}") for name in ("html", "css", "js"))
     documents = worst_first(evaluation.documents)
     writer = _Writer(evaluation)
     notes = list(evaluation.notes)
@@ -41,7 +39,7 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
         notes.append(f"Of {len(documents)} documents the {limit} with the most errors are shown.")
     return Template(page).substitute(
         # Should anything slip through the escaping, it could neither run nor load anything.
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'",
+        policy=policy(style, script),
         style=style,
         script=script,
         title=escape(f"{model} on {data}"),
@@ -210,11 +208,3 @@ def _tag(name: str, css: str, lines: Iterable[str]) -> str:
     """An element around some lines, or nothing around none."""
     content = "".join(lines)
     return f'<{name} class="{css}">{content}</{name}>' if content else ""
-
-
-def _read(name: str) -> str:
-    return (files("spacy_spert.evaluation") / "page" / name).read_text(encoding="utf8")
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{b64encode(sha256(content.encode('utf8')).digest()).decode('ascii')}'"

@@ -1,6 +1,5 @@
 """Run a pipeline over annotated documents and gather what there is to know of its component's predictions."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
@@ -15,8 +14,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..alignment import TokenMap, gold_relations
 from ..alignment import gold_entities as gold_spans
+from ..components import changed, find_component
+from ..corpus import give_sentences
 from ..errors import Errors
-from ..pipeline import Spert
 from ..relations import RELATIONS_ATTR, Relation, get_relations, related_groups
 from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of, symmetric_of
 from .analysis import Analysed, count_errors, find_errors
@@ -48,6 +48,8 @@ class Evaluation:
     unannotated (int): How many further documents were left out, as their entities are not annotated.
     unrelated (int): How many documents were left out for relations, as theirs are not annotated.
     unmapped (int): How many gold entities could not be given, as they are not on predicted tokens.
+    given_sentences (Optional[int]): How many of the documents have sentence marks that were used; None if the
+        pipeline's own counted.
     """
 
     component: str
@@ -61,6 +63,7 @@ class Evaluation:
     unannotated: int = 0
     unrelated: int = 0
     unmapped: int = 0
+    given_sentences: Optional[int] = None
 
     @property
     def spans_key(self) -> str:
@@ -107,6 +110,10 @@ class Evaluation:
                 f"{self.unmapped} gold entities could not be given, as they do not begin and end with predicted "
                 "tokens. Their relations count as missed."
             )
+        if self.given_sentences is not None:
+            notes.append(
+                f"{self.given_sentences} of {len(self.documents)} documents have sentence marks, which were used."
+            )
         if self.cfg["symmetric_labels"]:
             ways = {"once": "once, whatever their order", "directed": "as directed ones", "twice": "in both orders"}
             labels = ", ".join(self.cfg["symmetric_labels"])
@@ -138,6 +145,7 @@ class Evaluation:
                 "symmetric_labels": list(self.cfg["symmetric_labels"]),
                 "symmetric": self.symmetric,
                 "gold_entities": self.gold_entities,
+                "given_sentences": self.given_sentences is not None,
             },
         }
 
@@ -150,6 +158,7 @@ def evaluate_pipeline(
     symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = DEFAULT_MARGIN,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> Evaluation:
@@ -163,6 +172,7 @@ def evaluate_pipeline(
     gold_entities (bool): Give the component the gold entities and let it predict relations only. All gold relations
         count, also those of entities that can't be given.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Evaluation): The scores, and the documents with their errors.
@@ -187,6 +197,7 @@ def evaluate_pipeline(
     if gold_entities:
         given = {"task": "relations", "entities_key": GIVEN_KEY}
         unmapped = sum(_give_entities(example, key) for example in chosen.values())
+    marked = sum(map(give_sentences, chosen.values())) if given_sentences else None
     nearly = []
     with changed(cfg, **given):
         predicted = [example.predicted for example in chosen.values()]
@@ -206,6 +217,7 @@ def evaluate_pipeline(
         margin=margin,
         unannotated=len(numbered) - len(chosen),
         unmapped=unmapped,
+        given_sentences=marked,
     )
 
 
@@ -242,40 +254,6 @@ def compare(
         scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
     unrelated = sum(gold_relations(example.reference, key) is None for example in examples.values())
     return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, unrelated=unrelated, **facts)
-
-
-def find_component(nlp: Language, name: Optional[str] = None) -> Tuple[str, Spert]:
-    """Find the pipeline's 'spert' component.
-
-    nlp (Language): The pipeline.
-    name (Optional[str]): Its name, if it is known.
-    RETURNS (Tuple[str, Spert]): Its name, and the component.
-    RAISES (ValueError): If there is none, none of this name, or several and no name is given.
-    """
-    found = {each: pipe for each, pipe in nlp.pipeline if isinstance(pipe, Spert)}
-    if not found:
-        raise ValueError(Errors.S040.format(names=nlp.pipe_names))
-    if name is None and len(found) > 1:
-        raise ValueError(Errors.S042.format(names=list(found)))
-    name = next(iter(found)) if name is None else name
-    if name not in found:
-        raise ValueError(Errors.S043.format(name=name, names=list(found)))
-    return name, found[name]
-
-
-@contextmanager
-def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
-    """Change settings for a while, whatever happens meanwhile.
-
-    cfg (Dict[str, Any]): The settings.
-    values: What to change.
-    """
-    before = {name: cfg[name] for name in values}
-    cfg.update(values)
-    try:
-        yield
-    finally:
-        cfg.update(before)
 
 
 def _predict(

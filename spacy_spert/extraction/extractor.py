@@ -1,207 +1,173 @@
-"""From lines of texts to lines of entities and relations, in one process or several.
+"""From records to records: plain values in, entities and relations as plain values out.
 
-A batch of lines is the unit of everything: it goes to a worker as bytes, is processed within one memory zone of spaCy,
-which forgets the words of the texts afterwards, and comes back as bytes. So no process grows with the length of a run.
+What reads and writes them lies around it: lines of files (`codec`, `workers`), the service, a cluster.
 """
 
-import csv
-import io
-import json
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
-from functools import lru_cache
-from typing import Any, Deque, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from spacy import util
 from spacy.errors import Errors as SpacyErrors
-from spacy.tokens import Doc
+from spacy.language import Language
+from spacy.tokens import Doc, SpanGroup
+from spacy.util import load_model, minibatch
 from spacy.vocab import Vocab
 
+from ..components import find_component
 from ..errors import Errors
 from ..formats import Losses
 from ..formats.gold import Gold
-from ..formats.jsonl import FIELDS, add_annotations, given_meta, make_doc
-from ..formats.lines import MAX_LINE, Line
-from ..formats.values import check_meta, expect, note_fields, parse_json
-from ..pipeline import Spert
+from ..formats.jsonl import add_annotations, given_meta, make_doc
+from ..formats.values import check_meta, expect
 from ..relations import RELATIONS_ATTR, SCORES_ATTR
-from .export import Triple, to_triples
 
-# A column for each field of a triple but the document's index; "line" is the number of the line in the input.
-COLUMNS = ("line", *Triple._fields[:-1])
+# Texts at a time.
+BATCH_SIZE = 64
 # Further decimals of a score depend on what else is in the batch.
 DECIMALS = 6
 # After this many tokens the tables of the vocabulary are made anew: at 16 bytes a place a few MB.
 MAX_TOKENS = 2**18
-
-
-class Settings(NamedTuple):
-    """What a worker must know.
-
-    model (str): Name or path of the pipeline.
-    threshold (Optional[float]): Lowest probability of a relation; None for that of the pipeline.
-    from_format (str): "jsonl" or "txt".
-    to_format (str): "jsonl" or "csv".
-    """
-
-    model: str
-    threshold: Optional[float]
-    from_format: str
-    to_format: str
-
-
-class Outcome(NamedTuple):
-    """What became of a line.
-
-    data (bytes): Its output.
-    counts (Dict[str, int]): What to count.
-    error (Optional[str]): Why it can't be used, if so.
-    """
-
-    data: bytes
-    counts: Dict[str, int]
-    error: Optional[str] = None
-
-
-def extract_batches(
-    settings: Settings, batches: Iterable[List[Line]], n_process: int
-) -> Generator[Tuple[List[Line], List[Outcome]], None, None]:
-    """Process batches in their order, only a few ahead of what is asked for.
-
-    settings (Settings): The settings.
-    batches (Iterable[List[Line]]): The batches.
-    n_process (int): How many processes work.
-    YIELDS (Tuple[List[Line], List[Outcome]]): Each batch, and what became of its lines.
-    """
-    # With several processes as well: those that are forked find the pipeline loaded.
-    load(settings)
-    if n_process == 1:
-        yield from ((batch, _work(settings, batch)) for batch in batches)
-        return
-    pending: Deque[Tuple[List[Line], Future[List[Outcome]]]] = deque()
-    executor = ProcessPoolExecutor(n_process, initializer=_start_worker)
-    try:
-        for batch in batches:
-            pending.append((batch, executor.submit(_work, settings, batch)))
-            if len(pending) > 2 * n_process:
-                first, future = pending.popleft()
-                yield first, future.result()
-        for batch, future in pending:
-            yield batch, future.result()
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def header(to_format: str) -> bytes:
-    """RETURNS (bytes): What an output of this format begins with."""
-    return _csv_lines([COLUMNS]) if to_format == "csv" else b""
+# What a record is called by, and what belongs to it: kept as they are.
+KEPT = ("id", "meta")
 
 
 class Extractor:
-    """A pipeline that makes lines of lines."""
+    """Finds entities and relations in records.
 
-    def __init__(self, settings: Settings) -> None:
-        """Load the pipeline.
+    A record is what a line of our JSON lines holds: `text` or `tokens`, and if they are known `token_offsets`,
+    `sent_starts`, `id` and `meta`. A batch of records is processed within a memory zone of spaCy, which forgets the
+    words of the texts afterwards, so that the process does not grow with their number. Not to be used within a memory
+    zone, and by one thread at a time, as any pipeline.
+    """
 
-        settings (Settings): The settings.
-        RAISES (ValueError): If it has no such component, or the threshold is out of range.
+    def __init__(
+        self,
+        nlp: Language,
+        *,
+        component: Optional[str] = None,
+        batch_size: int = BATCH_SIZE,
+        given_sentences: bool = False,
+        to_record: Optional[Callable[[Doc], Any]] = None,
+    ) -> None:
+        """Take a pipeline.
+
+        nlp (Language): The pipeline.
+        component (Optional[str]): The name of the component, needed only if there are several.
+        batch_size (int): How many records are processed at a time.
+        given_sentences (bool): Use the `sent_starts` of a record. By default the pipeline's own marks count.
+        to_record (Optional[Callable[[Doc], Any]]): Makes what comes out of a processed document, in another form than
+            ours. It runs within the memory zone, so it must return plain values.
+        RAISES (ValueError): If the component is not there, or there are several and none is named.
         """
-        self.settings = settings
-        self.nlp = util.load_model(settings.model)
-        components = [pipe for _, pipe in self.nlp.pipeline if isinstance(pipe, Spert)]
-        if not components:
-            raise ValueError(Errors.S040.format(names=self.nlp.pipe_names))
-        self.component = components[-1]
+        self.nlp = nlp
+        self.name, self.component = find_component(nlp, component)
+        self.batch_size = batch_size
+        self.given_sentences = given_sentences
+        self.to_record = to_record
         self._n_tokens = 0
-        if settings.threshold is not None:
-            self.component.cfg["relation_threshold"] = settings.threshold
-            self.component.check_settings()
 
-    def __call__(self, batch: List[Line]) -> List[Outcome]:
-        """Extract what the texts of some lines say.
+    def records(self, records: Iterable[Any]) -> Iterator[Any]:
+        """Extract what the texts of some records say, one batch after the other.
 
-        batch (List[Line]): The lines.
-        RETURNS (List[Outcome]): What became of each.
+        records (Iterable[Any]): The records.
+        YIELDS (Any): For each of them, in their order, its `id`, `text` or `tokens`, `entities`, `relations` and
+            `meta`; or, if it can't be used, the `error`, its `id` and `meta`.
+        """
+        for batch in minibatch(records, self.batch_size):
+            yield from self.batch(batch)
+
+    def batch(self, records: Sequence[Any]) -> List[Any]:
+        """Extract what the texts of some records say, all at a time.
+
+        records (Sequence[Any]): The records.
+        RETURNS (List[Any]): What `records` yields for them.
         """
         with self.nlp.memory_zone():
-            outcomes = self._extract(batch)
+            found = self._extract(records)
         if self._n_tokens >= MAX_TOKENS:
             self._n_tokens = 0
             _renew(self.nlp.vocab)
-        return outcomes
+        return found
 
-    def _extract(self, batch: List[Line]) -> List[Outcome]:
+    def _extract(self, records: Sequence[Any]) -> List[Any]:
         """Extract within a memory zone. What belongs to the zone does not leave this method, nor do errors."""
-        outcomes = {line.number: Outcome(b"", {}) for line in batch}
-        read: List[Tuple[int, Dict[str, Any], Doc]] = []
-        for line in batch:
+        found: List[Any] = [None] * len(records)
+        read: List[Tuple[int, Doc]] = []
+        for i, record in enumerate(records):
             try:
-                record = self._read(line)
-                if record is not None:
-                    read.append((line.number, record, self._make_doc(record)))
+                read.append((i, self._make_doc(expect(record, dict, "the record"))))
             except Exception as err:  # tokenizers of all kinds among them
-                outcomes[line.number] = _refused(err)
+                found[i] = _refused(record, err)
         try:
-            docs = list(self.nlp.pipe([doc for _, _, doc in read], batch_size=len(batch)))
+            docs = list(self.nlp.pipe([doc for _, doc in read], batch_size=max(1, len(read))))
             if len(docs) != len(read):
                 raise ValueError(Errors.S068.format(names=self.nlp.pipe_names, got=len(docs), n=len(read)))
-            for (number, record, _), doc in zip(read, docs):
-                outcomes[number] = self._write(number, record, doc)
+            for (i, _), doc in zip(read, docs):
+                found[i] = self._found(records[i], doc)
         except Exception as err:
             # Whatever a component meets in a text. That doesn't say in which, so try them one by one.
-            if len(batch) == 1:
-                return [_refused(err)]
-            return [outcome for line in batch for outcome in self._extract([line])]
+            if len(records) == 1:
+                return [_refused(records[0], err)]
+            return [each for record in records for each in self._extract([record])]
         self._n_tokens += sum(len(doc) for doc in docs)
-        return list(outcomes.values())
-
-    def _read(self, line: Line) -> Optional[Dict[str, Any]]:
-        """Make a record of a line. A blank line is an empty text, or no record in JSON lines."""
-        if line.raw is None:
-            raise ValueError(Errors.S065.format(limit=MAX_LINE))
-        if self.settings.from_format == "txt":
-            text = line.raw.decode("utf-8-sig" if line.number == 1 else "utf-8")
-            return {"text": text.removesuffix("\n").removesuffix("\r"), "meta": {"line": line.number}}
-        if not line.raw.strip():
-            return None
-        return expect(parse_json(line.raw), dict, "the record")
+        return found
 
     def _make_doc(self, record: Dict[str, Any]) -> Doc:
         length = len(record["text"]) if isinstance(record.get("text"), str) else 0
         if length > self.nlp.max_length:
             raise ValueError(SpacyErrors.E088.format(length=length, max_length=self.nlp.max_length))
-        check_meta(given_meta(record) or {})
-        doc = make_doc(self.nlp, record)
-        if self.component.cfg["task"] == "relations" and record.get("entities"):
+        meta = given_meta(record)
+        check_meta(meta or {})
+        doc = make_doc(self.nlp, record if self.given_sentences else {**record, "sent_starts": None})
+        if meta is not None:
+            doc.user_data["meta"] = meta
+        cfg = self.component.cfg
+        if cfg["task"] == "relations" and record.get("entities"):
             # Entities to relate. For the other tasks they are predicted, whatever the record says.
-            gold = Gold(doc, Losses(strict=True), "the record", exact=True)
+            gold = Gold(doc, Losses(strict=True), "the record", exact=True, meta=meta)
             add_annotations(gold, {"entities": record["entities"]}, "label", "text" in record)
             gold.finish()
-            if self.component.cfg["entities_key"] is not None:
-                doc.spans[self.component.cfg["entities_key"]] = gold.spans
+            if cfg["entities_key"] is not None:
+                doc.spans[cfg["entities_key"]] = gold.spans
         return doc
 
-    def _write(self, number: int, record: Dict[str, Any], doc: Doc) -> Outcome:
-        key = self.component.cfg["spans_key"]
-        group = doc.spans[key]
-        rows = group.attrs.get(RELATIONS_ATTR) or []
-        counts = {"texts": 1, "entities": len(group), "relations": len(rows)}
-        if self.settings.to_format == "csv":
-            triples = (triple._replace(score=round(triple.score, DECIMALS)) for triple in to_triples(doc, key))
-            return Outcome(_csv_lines([(number, *triple[:-1]) for triple in triples]), counts)
-        losses = Losses()
-        note_fields(record, (*FIELDS, "id"), "record", losses)
-        return Outcome(_json_line(_to_record(record, doc, key)), {**counts, **losses.counts})
+    def _found(self, record: Dict[str, Any], doc: Doc) -> Any:
+        group = doc.spans[self.component.cfg["spans_key"]]
+        if _have_moved(doc, group):
+            later = self.nlp.pipe_names[self.nlp.pipe_names.index(self.name) + 1 :]
+            changing = [name for name in later if self.nlp.get_pipe_meta(name).retokenizes]
+            raise ValueError(Errors.S080.format(name=self.name, pipes=changing or later))
+        return _to_record(record, doc, group) if self.to_record is None else self.to_record(doc)
 
 
-def _to_record(record: Dict[str, Any], doc: Doc, key: str) -> Dict[str, Any]:
-    """Entities and relations in our own JSONL. What the record is called by and `meta` are kept as they are."""
+def load_extractor(model: str, *, threshold: Optional[float] = None, **settings: Any) -> Extractor:
+    """Load a pipeline.
+
+    model (str): Its name or path.
+    threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
+    **settings: Those of `Extractor`.
+    RETURNS (Extractor): What extracts with it.
+    RAISES (ValueError): If it has no such component, or the threshold is out of range.
+    """
+    extractor = Extractor(load_model(model), **settings)
+    if threshold is not None:
+        extractor.component.cfg["relation_threshold"] = threshold
+        extractor.component.check_settings()
+    return extractor
+
+
+def _have_moved(doc: Doc, group: SpanGroup) -> bool:
+    """Whether tokens were merged or split since the spans were made. Their characters are then as they were."""
+    try:
+        return any(
+            doc[span.start].idx != span.start_char or doc[span.end - 1].idx + len(doc[span.end - 1]) != span.end_char
+            for span in group
+        )
+    except IndexError:
+        return True
+
+
+def _to_record(record: Dict[str, Any], doc: Doc, group: SpanGroup) -> Dict[str, Any]:
+    """Entities and relations in our own form."""
     in_text = "text" in record
-    group = doc.spans[key]
     scores = group.attrs.get(SCORES_ATTR)
     entities = []
     for i, span in enumerate(group):
@@ -220,53 +186,20 @@ def _to_record(record: Dict[str, Any], doc: Doc, key: str) -> Dict[str, Any]:
     }
 
 
-def _json_line(record: Dict[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf8") + b"\n"
-
-
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
-    file_ = io.StringIO()
-    csv.writer(file_, lineterminator="\n").writerows(rows)
-    return file_.getvalue().encode("utf8")
-
-
-def _refused(err: Exception) -> Outcome:
+def _refused(record: Any, err: Exception) -> Dict[str, Any]:
     # Errors that are no ValueError come from components, and are often no sentences.
-    return Outcome(b"", {"bad": 1}, str(err) if isinstance(err, ValueError) else f"{type(err).__name__}: {err}")
-
-
-@lru_cache(maxsize=1)
-def load(settings: Settings) -> Extractor:
-    """RETURNS (Extractor): The pipeline of this process, loaded once. `load.cache_clear()` lets it go."""
-    return Extractor(settings)
-
-
-def _work(settings: Settings, batch: List[Line]) -> List[Outcome]:
-    return load(settings)(batch)
+    text = str(err) if isinstance(err, ValueError) else f"{type(err).__name__}: {err}"
+    kept = {name: record[name] for name in KEPT if name in record} if isinstance(record, dict) else {}
+    return {"error": text, **kept}
 
 
 def _renew(vocab: Vocab) -> None:
-    """Make the tables of the vocabulary small again. A memory zone frees the words, but not their places in there."""
+    """Make the tables of the vocabulary small again. A memory zone frees the words, but not their places in there.
+
+    spaCy has no other way to this than loading a vocabulary.
+    """
     getters = dict(vocab.lex_attr_getters)  # type: ignore[attr-defined]
     others = ["vectors", "lookups"]
     vocab.from_bytes(vocab.to_bytes(exclude=others), exclude=others)
     # from_bytes wraps the one for norms each time.
     vocab.lex_attr_getters.update(getters)  # type: ignore[attr-defined]
-
-
-def _start_worker() -> None:
-    import torch
-
-    # More threads than cores wait for each other, and those of the parent don't exist in a forked process.
-    torch.set_num_threads(1)
-    # Ctrl-C is the matter of the parent, which waits for the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Without this the workers of a killed run would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -3,9 +3,11 @@
 As long as a run is not finished, `OUT.progress` lies beside its output: how many lines of the input are done, a
 checksum of them, and how many bytes of the output they gave. It is replaced as a whole, and only when those bytes are
 on the disk. A later run cuts off whatever the output holds beyond them and makes it again. So no line is lost or there
-twice, wherever the run was stopped and whether or not a line gives any output.
+twice, wherever the run was stopped and whether or not a line gives any output. The output is locked meanwhile, so that
+only one run writes it.
 """
 
+import errno
 import json
 import os
 import time
@@ -19,6 +21,8 @@ from ..formats.lines import Line
 
 # The output is brought to the disk this often. What was done since the last time is done again after a crash.
 COMMIT_SECONDS = 1.0
+# The setting that tells a model from another under the same name.
+CHECKSUM = "checksum"
 
 
 class Done(NamedTuple):
@@ -85,31 +89,45 @@ class Output:
 class ResumableOutput(Output):
     """An output file that a later run can go on with. See the module for how."""
 
-    def __init__(self, path: Path, settings: Dict[str, Any], *, resume: bool = False) -> None:
+    def __init__(self, path: Path, settings: Dict[str, Any], *, resume: bool = False, replace: bool = True) -> None:
         """Open the file.
 
         path (Path): The file. Folders on the way to it are made.
         settings (Dict[str, Any]): What must be the same when the run is gone on with; JSON values.
         resume (bool): Go on with an interrupted run, if there is one. Otherwise the file is written anew.
-        RAISES (ValueError): If the file or the settings do not fit the interrupted run.
+        replace (bool): Whether a file that is there may be written anew.
+        RAISES (ValueError): If the file or the settings do not fit the interrupted run, the file is there and may not
+            be replaced, or another run is writing it.
         """
         self.path = path
         self.settings = settings
         self.progress = progress_path(path)
-        done = self._read_progress() if resume and self.progress.exists() else START
+        going_on = resume and self.progress.exists()
+        done = self._read_progress() if going_on else START
         path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(path.open("ab"), done)
-        # Progress first: if the run ends between the two, what the file held before is still not taken for output.
-        self._commit()
-        self.file.truncate(done.size)
+        try:
+            file_ = path.open("ab" if resume or replace else "xb")
+        except FileExistsError as err:
+            raise ValueError(Errors.S061.format(output=path)) from err
+        try:
+            _lock(file_, path)
+            # Again: another run may have written until now.
+            super().__init__(file_, self._read_progress() if going_on else done)
+            # Progress first: if the run ends between the two, what the file held before is still not taken for output.
+            self._commit()
+            self.file.truncate(self.done.size)
+        except BaseException:
+            file_.close()
+            raise
 
     def __exit__(self, error: Any, *_: Any) -> None:
+        # Closing the file lets other runs write it, so it comes last.
         try:
             self._commit()
+            if error is None:
+                self.progress.unlink()
         finally:
             self.file.close()
-        if error is None:
-            self.progress.unlink()
 
     def skip(self, lines: Iterator[Line], source: str) -> None:
         n, checksum = 0, 0
@@ -141,6 +159,8 @@ class ResumableOutput(Output):
         except (ValueError, KeyError, TypeError, OSError) as err:
             raise ValueError(Errors.S064.format(**place, reason=err)) from err
         for setting, now in self.settings.items():
+            if before.get(setting) != now and setting == CHECKSUM:
+                raise ValueError(Errors.S082.format(output=self.path, model=self.settings.get("model")))
             if before.get(setting) != now:
                 text = Errors.S062.format(
                     output=self.path, setting=setting, before=repr(before.get(setting)), now=repr(now)
@@ -150,6 +170,23 @@ class ResumableOutput(Output):
             reason = f"{size} bytes of {done.size}"
             raise ValueError(Errors.S064.format(**place, reason=reason))
         return done
+
+
+def _lock(file_: IO[bytes], path: Path) -> None:
+    """Keep other runs off a file until it is closed, however this process ends."""
+    try:
+        import fcntl
+    except ImportError:
+        # Windows locks parts of files, and keeps everybody from reading them.
+        return
+    try:
+        fcntl.flock(file_, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        raise ValueError(Errors.S081.format(output=path)) from err
+    except OSError as err:
+        # Some network file systems have no locks.
+        if err.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def progress_path(path: Path) -> Path:

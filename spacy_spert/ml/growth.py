@@ -1,89 +1,69 @@
 """More labels for a trained model: rows for its classifiers that change no decision until they are trained."""
 
-from typing import Any, Optional, Tuple
+from itertools import chain
+from typing import Any
 
 import torch
-from thinc.api import Model, Shim
+from thinc.api import Model
 from torch import Tensor, nn
+
+from .heads import ConcatLinear
+from .model import get_network
 
 # How far a new entity label lies below "none", as a logit. With it the other probabilities lose less than 0.0004.
 ENTITY_BIAS = -8.0
-# The logit of a new relation label on any pair: a probability of 0.007.
+# The logit of a new relation label for any pair: a probability of 0.007.
 RELATION_BIAS = -5.0
 
 
 def grow(model: Model[Any, Any], n_entity_labels: int, n_relation_labels: int) -> None:
     """Add labels at the end of those that a model has. The weights of the others stay as they are.
 
+    The head is made anew. Optimizers take its weights for new ones, as the moments of the former have other shapes.
+
     model (Model): The model of the component, initialized.
     n_entity_labels (int): Number of entity labels, without "none".
     n_relation_labels (int): Number of relation labels.
     """
-    entities, relations = output_layers(torch_module(model))
-    if n_relation_labels and relations is None:
-        relations = _add_relation_head(model, n_relation_labels)
-        entities, _ = output_layers(torch_module(model))
-    if entities.out_features < 1 + n_entity_labels:
-        # As copies of "none" they have a lower logit than it on every span.
-        n_new = 1 + n_entity_labels - entities.out_features
-        weight, bias = entities.weight.detach()[:1], entities.bias.detach()[:1]
-        _add_rows(entities, weight.expand(n_new, -1), bias.expand(n_new) + ENTITY_BIAS)
-    if relations is not None and relations.out_features < n_relation_labels:
-        n_new = n_relation_labels - relations.out_features
-        weight = relations.weight.detach().new_zeros(n_new, relations.in_features)
-        _add_rows(relations, weight, weight.new_full((n_new,), RELATION_BIAS))
-    model.set_dim("nE", n_entity_labels, force=True)
-    model.set_dim("nR", n_relation_labels, force=True)
-    _forget_moments(model)
-
-
-def torch_module(model: Model[Any, Any]) -> nn.Module:
-    """The torch module of an initialized model.
-
-    model (Model): The model of the component.
-    RETURNS (nn.Module): The module.
-    """
-    # thinc has no public way to the module inside a PyTorchWrapper.
-    return model.get_ref("head").shims[0]._model
-
-
-def output_layers(module: Any) -> Tuple[nn.Linear, Optional[nn.Linear]]:
-    """The layers whose rows are labels.
-
-    module (nn.Module): The module of a model.
-    RETURNS (Tuple[nn.Linear, Optional[nn.Linear]]): That of the entity labels, with "none" in row 0, and that of the
-        relation labels; None without any.
-    """
-    return module.span_classifier, module.relation_classifier
-
-
-def _add_relation_head(model: Model[Any, Any], n_relation_labels: int) -> nn.Linear:
-    """Make the model anew with relation labels, and give it the weights that it had."""
-    weights = torch_module(model).state_dict()
+    old = get_network(model)
     model.attrs["remove_head"](model)
+    model.set_dim("nE", n_entity_labels, force=True)
     model.set_dim("nR", n_relation_labels, force=True)
     if model.init is not None:
         model.init(model, None, None)
-    module = torch_module(model)
-    module.load_state_dict(weights, strict=False)
-    relations = output_layers(module)[1]
-    if relations is None:
-        raise TypeError(type(module))
+    new = get_network(model)
     with torch.no_grad():
-        relations.weight.zero_()
-        relations.bias.fill_(RELATION_BIAS)
-    return relations
+        _copy_weights(old, new)
+        entities = new.span_head.output_layer
+        n_old = old.span_head.output_layer.out_features
+        # As copies of "none" they have a lower logit than it for every span.
+        entities.weight[n_old:] = entities.weight[0]
+        entities.bias[n_old:] = entities.bias[0] + ENTITY_BIAS
+        if new.relation_head is not None:
+            relations = new.relation_head.output_layer
+            n_old = 0 if old.relation_head is None else old.relation_head.output_layer.out_features
+            relations.weight[n_old:] = 0.0
+            relations.bias[n_old:] = RELATION_BIAS
 
 
-def _add_rows(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
-    layer.weight = nn.Parameter(torch.cat([layer.weight.detach(), weight]))
-    layer.bias = nn.Parameter(torch.cat([layer.bias.detach(), bias]))
-    layer.out_features = len(layer.weight)
+def _copy_weights(old: nn.Module, new: nn.Module) -> None:
+    """Copy weights to where they belong in a module that has more. What it has more are zeros."""
+    for name, module in old.named_modules():
+        other = new.get_submodule(name)
+        targets = {**dict(other.named_parameters(recurse=False)), **dict(other.named_buffers(recurse=False))}
+        for key, weight in chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False)):
+            target = targets[key]
+            if target.shape != weight.shape:
+                target.zero_()
+            if weight.ndim == 2 and isinstance(module, ConcatLinear) and isinstance(other, ConcatLinear):
+                _copy_parts(weight, module, target, other)
+            else:
+                target[tuple(slice(size) for size in weight.shape)] = weight
 
 
-def _forget_moments(model: Model[Any, Any]) -> None:
-    """Let optimizers take the weights for new ones: they keep moments, of the former shapes, by the id of the shim."""
-    shim = model.get_ref("head").shims[0]
-    with Shim.global_id_lock:
-        Shim.global_id += 1
-        shim.id = Shim.global_id
+def _copy_parts(weight: Tensor, old: ConcatLinear, target: Tensor, new: ConcatLinear) -> None:
+    """Each part of the input has columns of its own, and those of labels have become more."""
+    start = new_start = 0
+    for name, width in old.parts.items():
+        target[: len(weight), new_start : new_start + width] = weight[:, start : start + width]
+        start, new_start = start + width, new_start + new.parts[name]

@@ -3,7 +3,7 @@ import pytest
 import spacy
 import srsly
 from spacy.cli._util import app
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from typer.testing import CliRunner
 
@@ -111,6 +111,43 @@ def test_settings_reach_the_evaluation(tmp_path, paths, doc):
     assert (settings["component"], settings["symmetric"], settings["margin"]) == ("two", "twice", 0.2)
 
 
+@pytest.mark.parametrize("option", ["--output", "--report"])
+def test_to_stdout(paths, option):
+    """Nothing but the output is on stdout."""
+    result = run(*paths, option, "-")
+    assert result.exit_code == 0, result.output
+    assert "Errors by kind" in result.stderr and "Wrote the" in result.stderr
+    if option == "--output":
+        assert srsly.json_loads(result.stdout)["counts"]["rels"]["works_for"]["support"] == 2
+    else:
+        assert result.stdout.startswith("<!DOCTYPE html>") and result.stdout.rstrip().endswith("</html>")
+    result = run("no_such_model", paths[1], option, "-")
+    assert result.exit_code == 1 and not result.stdout and "Can't evaluate" in result.stderr
+
+
+def test_sentence_marks_of_the_data(tmp_path, paths, doc):
+    """The pipeline's own marks count, unless those of the data are asked for."""
+    marked = doc.copy()
+    for token in marked:
+        token.is_sent_start = token.i in (0, 3)
+    # Not all of the tokens are those of the tokenizer.
+    other = Doc(doc.vocab, words=["Ann", "works.", "Ok"], sent_starts=[1, 0, 1])
+    other.spans["spert"] = []
+    DocBin(docs=[marked, doc, other]).to_disk(paths[1])
+    plain, given = (evaluate(str(paths[0]), paths[1], given_sentences=given) for given in (False, True))
+
+    def starts(evaluation):
+        docs = [document.predicted for document in evaluation.documents]
+        return [
+            [token.text for token in doc if token.is_sent_start] for doc in docs if doc.has_annotation("SENT_START")
+        ]
+
+    assert starts(plain) == [] and starts(given) == [["Ann", "Acme"], ["Ann", "Ok"]]
+    assert "2 of 3 documents have sentence marks, which were used." in given.notes
+    assert given.to_json()["settings"]["given_sentences"] is True
+    assert plain.to_json()["settings"]["given_sentences"] is False
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -124,6 +161,7 @@ def test_settings_reach_the_evaluation(tmp_path, paths, doc):
         ({"margin": 3.0}, "Got: 3.0"),
         ({"report": "."}, "Can't write .*: it is a folder"),
         ({"output": "data.spacy"}, "Can't write .*data.spacy: it is the data"),
+        ({"output": "-", "report": "-"}, "Can't write -: it is the other output as well"),
         ({"output": "same", "report": "same"}, "Can't write .*same: it is the other output as well"),
     ],
 )
@@ -135,7 +173,7 @@ def test_errors(paths, tmp_path, change, message):
     make_model(tmp_path / "blank", None)
     arguments = {"model": paths[0], "data_path": paths[1]}
     for name, value in change.items():
-        plain = name in ("symmetric", "component", "margin")
+        plain = name in ("symmetric", "component", "margin") or value == "-"
         arguments[name] = value if plain else tmp_path / value
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ValueError, match=message):

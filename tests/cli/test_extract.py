@@ -2,6 +2,9 @@ import csv
 import io
 import json
 import os
+import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +24,10 @@ from spacy_spert import to_triples
 from spacy_spert.cli import extract as extract_module
 from spacy_spert.cli.extract import extract
 from spacy_spert.extraction import extractor as extraction
-from spacy_spert.extraction.extractor import Extractor, Settings, _csv_lines, load
+from spacy_spert.extraction import workers
+from spacy_spert.extraction.codec import csv_lines
 from spacy_spert.extraction.stream import progress_path
+from spacy_spert.extraction.workers import Settings, extract_batch, load
 from spacy_spert.formats.jsonl import read_jsonl
 from spacy_spert.formats.lines import MAX_LINE, Line
 from spacy_spert.formats.losses import MAX_REASONS
@@ -200,7 +205,7 @@ def test_triples(tmp_path, model, nlp, source):
 
 def test_text_with_quotes_and_line_breaks_in_csv():
     row = ["1", 'Ann "Lee"', "", "two\nlines", "a,b", "é"]
-    lines = _csv_lines([row, row]).decode("utf8")
+    lines = csv_lines([row, row]).decode("utf8")
     assert list(csv.reader(io.StringIO(lines, newline=""))) == [row, row]
 
 
@@ -431,14 +436,13 @@ def test_resumed_triples(tmp_path, model, source, monkeypatch):
     output = tmp_path / "out.csv"
     calls = []
 
-    def outcomes(self, batch):
+    def outcomes(settings, batch):
         if batch[0].number == 7:
             raise KeyboardInterrupt
         calls.append(batch[0].number)
-        return call(self, batch)
+        return extract_batch(settings, batch)
 
-    call = Extractor.__call__
-    monkeypatch.setattr(Extractor, "__call__", outcomes)
+    monkeypatch.setattr(workers, "extract_batch", outcomes)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             extract(model, source, output, batch_size=1, resume=True)
@@ -470,6 +474,133 @@ def test_resume_with_other_settings(tmp_path, model, source, monkeypatch):
     result = run(model, source, output)
     assert result.exit_code == 1
     assert "exists. Use --resume to go on" in printed(result)
+
+
+def test_resume_with_another_model_of_the_same_name(tmp_path, model, source, monkeypatch):
+    """Trained again, or with other settings: the output would be that of two models."""
+    output = tmp_path / "out.jsonl"
+    shutil.copytree(model, tmp_path / "model")
+    for name, change in {
+        "meta.json": lambda meta: {**meta, "performance": {"rels_f": 0.5}},
+        "spert/cfg": lambda cfg: {**cfg, "relation_threshold": 0.5},
+    }.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(extract_module, "_write", lambda *args: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                extract(tmp_path / "model", source, output, force=True)
+        path = tmp_path / "model" / name
+        before = path.read_text(encoding="utf8")
+        path.write_text(json.dumps(change(json.loads(before))), encoding="utf8")
+        result = run(tmp_path / "model", source, output, "--resume")
+        assert result.exit_code == 1
+        assert f"the model {tmp_path / 'model'} has changed since the interrupted run" in printed(result)
+        path.write_text(before, encoding="utf8")
+        assert run(tmp_path / "model", source, output, "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--force", "--resume", None])
+def test_two_runs_on_one_output(tmp_path, model, source, option):
+    """The second stops and leaves what is there, the first goes on."""
+    output = tmp_path / "out.jsonl"
+    with subprocess.Popen(
+        command(model, "-", output, "--from", "jsonl", "--batch-size", 1),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin
+        process.stdin.write(source.read_bytes())
+        process.stdin.flush()
+        deadline = time.monotonic() + 300
+        while not (output.exists() and output.read_bytes().count(b"\n") >= len(WORDS) - 1):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        result = run(model, source, output, *filter(None, [option]))
+        assert result.exit_code == 1
+        assert ("is being written by another run" if option else "exists. Use --resume") in printed(result)
+        process.stdin.close()
+        assert process.wait(200) == 0
+    assert [record["meta"]["n"] for record in read(output)] == list(range(len(WORDS)))
+
+
+def test_output_that_appears_meanwhile(tmp_path, model, source, monkeypatch):
+    """Another run was faster, and has ended: its output stays."""
+    output = tmp_path / "out.jsonl"
+
+    def slow(settings):
+        output.write_text("of another run")
+        return load(settings)
+
+    slow.cache_clear = load.cache_clear
+    monkeypatch.setattr(workers, "load", slow)
+    with pytest.raises(ValueError, match="out.jsonl exists. Use --resume"):
+        extract(model, source, output)
+    assert output.read_text() == "of another run"
+
+
+def test_several_components(tmp_path, model, source, expected):
+    nlp = spacy.load(model)
+    nlp.add_pipe("spert", name="last", source=spacy.load(model))
+    nlp.to_disk(tmp_path / "two")
+    result = run(tmp_path / "two", source, tmp_path / "out.jsonl")
+    assert result.exit_code == 1
+    assert "several 'spert' components: ['spert', 'last']. Choose one of them (--component)" in printed(result)
+    assert not (tmp_path / "out.jsonl").exists()
+    extract(tmp_path / "two", source, tmp_path / "out.jsonl", batch_size=2, component="last")
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+
+
+def test_sentence_marks(tmp_path, model):
+    """Not used unless asked for, and that is said."""
+    text = "Ann Lee works for Acme Labs in Bonn ."
+    source = write(tmp_path / "in.jsonl", [{"text": text, "sent_starts": [0, 28]}, {"text": text}])
+    result = run(model, source, tmp_path / "plain.jsonl")
+    assert "1 record: sentence marks not used (--given-sentences uses them)" in printed(result)
+    result = run(model, source, tmp_path / "given.jsonl", "--given-sentences")
+    assert result.exit_code == 0 and "not used" not in printed(result)
+    plain, given = read(tmp_path / "plain.jsonl"), read(tmp_path / "given.jsonl")
+    assert plain[0] == plain[1] == given[1]
+    # The second sentence begins before "in Bonn", so that nothing reaches from one to the other.
+    labels = [{relation["label"] for relation in record["relations"]} for record in given]
+    assert "based_in" in labels[1] and "based_in" not in labels[0]
+
+
+@pytest.mark.parametrize(
+    "closed, arguments, message",
+    [
+        ("<&-", "- OUT", "stdin is closed"),
+        (">&-", "IN -", "stdout is closed"),
+        (">&-", "IN OUT", "Wrote"),
+        ("2>&-", "IN -", ""),
+    ],
+)
+def test_closed_pipes(tmp_path, model, source, closed, arguments, message):
+    output = tmp_path / "out.jsonl"
+    names = {"IN": source, "OUT": output}
+    paths = [names.get(name, name) for name in arguments.split()]
+    line = shlex.join(command(model, *paths, "--from", "jsonl", "--to", "jsonl"))
+    done = subprocess.run(["sh", "-c", f"{line} {closed}"], capture_output=True, text=True)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == (1 if "is closed" in message else 0)
+    if done.returncode == 0:
+        written = output.read_text() if "OUT" in arguments else done.stdout
+        assert [json.loads(each)["meta"]["n"] for each in written.splitlines()] == list(range(len(WORDS)))
+
+
+def test_full_disk(tmp_path, model, expected):
+    """It is said how to go on, and going on works."""
+    source = write(tmp_path / "in.jsonl", [{"text": text, "meta": {"n": i}} for i, text in enumerate(WORDS)])
+    output = tmp_path / "out.jsonl"
+    limit = len(b"".join(expected.splitlines(keepends=True)[:5]))
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    arguments = command(model, source, output, "--batch-size", 2)
+    done = subprocess.run(arguments, capture_output=True, text=True, preexec_fn=limited)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "File too large" in done.stderr and "--resume goes on with it" in done.stderr
+    assert run(model, source, output, "--resume", "--batch-size", 2).exit_code == 0
+    assert output.read_bytes() == expected
 
 
 @pytest.mark.parametrize(
@@ -537,12 +668,13 @@ def test_vocabulary_does_not_grow(model, monkeypatch):
     outcomes = []
     for limit in (extraction.MAX_TOKENS, 1):
         monkeypatch.setattr(extraction, "MAX_TOKENS", limit)
-        extractor = Extractor(settings)
-        vocab = extractor.nlp.vocab
+        load.cache_clear()
+        vocab = load(settings).nlp.vocab
         strings, getters = set(vocab.strings), dict(vocab.lex_attr_getters)
-        outcomes.append([extractor(batch) for batch in batches])
+        outcomes.append([extract_batch(settings, batch) for batch in batches])
         assert set(vocab.strings) == strings
         assert vocab.lex_attr_getters == getters
+    load.cache_clear()
     # The tables are new after the last batch, and count from zero.
     assert len(vocab) == 0
     assert outcomes[0] == outcomes[1]
@@ -550,8 +682,8 @@ def test_vocabulary_does_not_grow(model, monkeypatch):
 
 
 def test_line_that_is_too_long(model):
-    (outcome,) = Extractor(Settings(str(model), None, "txt", "jsonl"))([Line(1, None, 0, 0)])
-    assert outcome.error == f"[S065] The line is longer than {MAX_LINE} bytes."
+    (outcome,) = extract_batch(Settings(str(model), None, "txt", "jsonl"), [Line(1, None, 0, 0)])
+    assert outcome.error == f"The line is longer than {MAX_LINE} bytes."
 
 
 def test_pipeline_is_let_go(tmp_path, model, source):

@@ -10,8 +10,9 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from util import SYMMETRIC, TEXTS, clone, entities_of, make_doc, make_examples, make_nlp, relations_of
 
+from spacy_spert.components import changed, find_component
 from spacy_spert.evaluation.analysis import MISSED_ENTITY, MISSED_PAIR, UNDER_THRESHOLD
-from spacy_spert.evaluation.run import GIVEN_KEY, changed, evaluate_pipeline, find_component
+from spacy_spert.evaluation.run import GIVEN_KEY, evaluate_pipeline
 
 TOK2VEC = {
     "@architectures": "spacy.HashEmbedCNN.v2",
@@ -256,6 +257,7 @@ def test_json_holds_scores_counts_errors_and_settings(nlp):
         "symmetric_labels": ["partner_of"],
         "symmetric": "once",
         "gold_entities": False,
+        "given_sentences": False,
     }
 
 

@@ -129,9 +129,9 @@ def test_any_value_anywhere(tmp_path, name):
     path = write(tmp_path, name, *changed, good)
     docs, losses = read(name, path)
     assert docs[-1].text.split() == WORDS and len(docs[-1]._.relations) == 1
-    lost = sum(places != [] for places in losses.places.values())
+    lost = sum(places != [] for places in uncoded(losses.places).values())
     assert lost and all(message.startswith(str(path)) and len(message) < 2000 for message in messages(losses))
-    assert len(changed) + 1 - len(losses.places["record: broken, skipped"]) - len(docs) in range(
+    assert len(changed) + 1 - len(uncoded(losses.places["record: broken, skipped"])) - len(docs) in range(
         losses.counts["record: no annotation"] + sum(n for r, n in losses.counts.items() if "answer is" in r) + 1
     )
     # Each is an error where nothing may be lost, and no other kind of error.
@@ -222,7 +222,7 @@ def test_long_word(tmp_path, sign):
     assert [token.text for token in docs[1]] == [token.text for token in NLP.make_doc(records[1]["text"])]
     # A token that the file gives may be as long as it likes.
     ((doc,), _) = read("spert-json", write(tmp_path, "spert-json", dump({"tokens": [text], "entities": []})))
-    assert len(doc) == 1 and not losses.places
+    assert len(doc) == 1 and not uncoded(losses.places)
 
 
 def test_text_too_long_for_spacy(tmp_path):
@@ -249,8 +249,7 @@ def test_types(tmp_path, raw):
     path = tmp_path / "types.json"
     path.write_bytes(raw)
     with pytest.raises(
-        ValueError,
-        match="types.json: .*(Not valid JSON|The file is longer than 16777216|The file is encoded as UTF-16)",
+        ValueError, match="types.json: .*(Not valid JSON|The file is (longer than 16777216|encoded as UTF-16))"
     ):
         read_types(path)
 

@@ -1,0 +1,171 @@
+"""From lines of texts to lines of entities and relations, in one process or several.
+
+A batch of lines is the unit of everything: it goes to a worker as bytes and comes back as bytes.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Deque, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple
+
+import srsly
+
+from ..formats import Losses
+from ..formats.jsonl import FIELDS
+from ..formats.lines import Line
+from ..formats.values import note_fields
+from .codec import decode, encode
+from .extractor import Extractor, load_extractor
+
+# Counted for records whose sentence marks are not asked for.
+NOT_USED = "record: sentence marks not used (--given-sentences uses them)"
+
+
+class Settings(NamedTuple):
+    """What a worker must know.
+
+    model (str): Name or path of the pipeline.
+    threshold (Optional[float]): Lowest probability of a relation; None for that of the pipeline.
+    from_format (str): "jsonl" or "txt".
+    to_format (str): "jsonl" or "csv".
+    component (Optional[str]): The name of the component, needed only if there are several.
+    given_sentences (bool): Use the sentence marks of the records.
+    """
+
+    model: str
+    threshold: Optional[float]
+    from_format: str
+    to_format: str
+    component: Optional[str] = None
+    given_sentences: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of a line.
+
+    data (bytes): Its output.
+    counts (Dict[str, int]): What to count.
+    error (Optional[str]): Why it can't be used, if so.
+    """
+
+    data: bytes
+    counts: Dict[str, int]
+    error: Optional[str] = None
+
+
+def extract_batches(
+    settings: Settings, batches: Iterable[List[Line]], n_process: int
+) -> Generator[Tuple[List[Line], List[Outcome]], None, None]:
+    """Process batches in their order, only a few ahead of what is asked for.
+
+    settings (Settings): The settings.
+    batches (Iterable[List[Line]]): The batches.
+    n_process (int): How many processes work.
+    YIELDS (Tuple[List[Line], List[Outcome]]): Each batch, and what became of its lines.
+    """
+    # With several processes as well: those that are forked find the pipeline loaded.
+    load(settings)
+    if n_process == 1:
+        yield from ((batch, extract_batch(settings, batch)) for batch in batches)
+        return
+    pending: Deque[Tuple[List[Line], Future[List[Outcome]]]] = deque()
+    executor = ProcessPoolExecutor(n_process, initializer=_start_worker)
+    try:
+        for batch in batches:
+            pending.append((batch, executor.submit(extract_batch, settings, batch)))
+            if len(pending) > 2 * n_process:
+                first, future = pending.popleft()
+                yield first, future.result()
+        for batch, future in pending:
+            yield batch, future.result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@lru_cache(maxsize=1)
+def load(settings: Settings) -> Extractor:
+    """Load the pipeline of this process, once. `load.cache_clear()` lets it go.
+
+    settings (Settings): The settings.
+    RETURNS (Extractor): What extracts with it.
+    RAISES (ValueError): If it has no such component, or the threshold is out of range.
+    """
+    return load_extractor(
+        settings.model,
+        threshold=settings.threshold,
+        component=settings.component,
+        given_sentences=settings.given_sentences,
+    )
+
+
+def checksum(extractor: Extractor) -> str:
+    """RETURNS (str): What tells a pipeline from one that was trained or made in another way: a checksum of its meta
+    data, which has the scores of its training, of its config, and of the component's settings and labels."""
+    nlp = extractor.nlp
+    state = [nlp.meta, nlp.config.to_str(), extractor.component.cfg]
+    return sha256(srsly.json_dumps(state, sort_keys=True).encode("utf8")).hexdigest()
+
+
+def extract_batch(settings: Settings, batch: List[Line]) -> List[Outcome]:
+    """Extract what the texts of some lines say.
+
+    settings (Settings): The settings.
+    batch (List[Line]): The lines.
+    RETURNS (List[Outcome]): What became of each.
+    """
+    outcomes = {line.number: Outcome(b"", {}) for line in batch}
+    records: Dict[int, Dict[str, Any]] = {}
+    for line in batch:
+        try:
+            record = decode(line, settings.from_format)
+        except ValueError as err:
+            outcomes[line.number] = _refused(str(err))
+            continue
+        if record is not None:
+            records[line.number] = record
+    for number, found in zip(records, load(settings).batch(list(records.values()))):
+        outcomes[number] = _outcome(settings, number, records[number], found)
+    return list(outcomes.values())
+
+
+def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dict[str, Any]) -> Outcome:
+    if "error" in found:
+        return _refused(found["error"])
+    try:
+        data = encode(found, settings.to_format, number)
+    except ValueError as err:
+        return _refused(str(err))
+    losses = Losses()
+    if settings.to_format == "jsonl":
+        note_fields(record, (*FIELDS, "id"), "record", losses)
+    if not settings.given_sentences and record.get("sent_starts") is not None:
+        losses.note(NOT_USED)
+    counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found["relations"])}
+    return Outcome(data, {**counts, **losses.counts})
+
+
+def _refused(error: str) -> Outcome:
+    return Outcome(b"", {"bad": 1}, error)
+
+
+def _start_worker() -> None:
+    import torch
+
+    # More threads than cores wait for each other, and those of the parent don't exist in a forked process.
+    torch.set_num_threads(1)
+    # Ctrl-C is the matter of the parent, which waits for the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this the workers of a killed run would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
