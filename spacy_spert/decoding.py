@@ -182,6 +182,9 @@ class Decoder:
         n_tokens (int): Number of visible tokens of the document.
         RETURNS (DecodedRelations): The relations.
         """
+        if not len(pairs):
+            # Where no relations are looked for, the scores have no columns either.
+            return DecodedRelations([], 0)
         best: Dict[Tuple[int, int, str], float] = {}
         is_above = scores >= self._relation_minima
         if self._possible is not None:

@@ -152,7 +152,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     S059 = (
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
-        "nothing else, and no folder that holds what the new one is made of."
+        "nothing else, and no folder that holds what is read."
     )
     S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
     S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
@@ -224,6 +224,15 @@ class Errors(metaclass=ErrorsWithCodes):
         "--int8, or keep the pipeline as it is."
     )
     S149 = "The pipeline has no transformer whose weights could be shortened. Its components are {names}."
+    S120 = (
+        "Can't compare evaluations of different documents ({one} and {other} documents). Pipelines with different "
+        "spans_key need data with the entities in both span groups."
+    )
+    S121 = "{what} must be {expected}, got: {value}"
+    S122 = (
+        "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
+        "data, or fewer folds (--folds)."
+    )
     S150 = (
         "`spacy spert serve` needs fastapi, uvicorn and prometheus_client: pip install 'spacy-spert[serve]' ({error})"
     )

@@ -1,7 +1,7 @@
 """Scores of entities and relations, counted against all gold annotation. Fractions from 0 to 1."""
 
 from functools import partial
-from typing import Any, Callable, Collection, Dict, Hashable, Iterable, Iterator, Optional, Set, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, Iterator, Optional, Set, Tuple
 
 import numpy
 from spacy.scorer import PRFScore, get_ner_prf
@@ -17,7 +17,7 @@ from .relations import DEFAULT_SPANS_KEY, get_relations
 # does), or in both orders ("twice", as PL-Marker does). Published figures differ in this.
 SYMMETRIC = ("once", "directed", "twice")
 
-Labelled = Tuple[str, Hashable]
+Labelled = Tuple[str, Tuple]
 CountsT = Dict[str, Dict[str, PRFScore]]
 
 
@@ -112,9 +112,9 @@ def count_spert(
             continue
         counting = symmetric_labels, symmetric
         to_itself, to_reference = (TokenMap(doc, reference, example) for doc in (reference, predicted))
-        gold = _Reader(gold_spans, relations or (), to_itself, *counting)
+        gold = Annotation(gold_spans, relations or (), to_itself, *counting)
         spans, unknown = predicted.spans.get(spans_key, ()), unknown_tokens(reference)
-        found = _Reader(spans, get_relations(predicted, spans_key), to_reference, *counting, unknown)
+        found = Annotation(spans, get_relations(predicted, spans_key), to_reference, *counting, unknown)
         for name, types in counts.items():
             if name != "spans" and relations is None:
                 continue
@@ -135,7 +135,7 @@ def macro(values: Collection[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-class _Reader:
+class Annotation:
     """The annotation of one document as sets of (label, identity), in tokens of the reference.
 
     uncertain: What was read that touches tokens without annotation.

@@ -87,7 +87,7 @@ def optimize(
     """
     from ..devices import load_pipeline
     from ..optimization import check_losses, measure_pipelines, optimize_pipeline
-    from .evaluate import _read
+    from ._data import read_examples
 
     output = check_folder(output_dir, force, Path(model))
     nlp = load_pipeline(model)
@@ -95,7 +95,7 @@ def optimize(
     measured = {}
     if check is not None:
         pipelines = {"before": nlp, "after": optimized}
-        measured = measure_pipelines(pipelines, lambda nlp: _read(check, nlp), component, batch_size)
+        measured = measure_pipelines(pipelines, lambda nlp: read_examples(check, nlp), component, batch_size)
         check_losses(measured["before"], measured["after"], limit)
     save_pipeline(optimized, output)
     return measured
