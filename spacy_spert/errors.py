@@ -152,7 +152,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     S059 = (
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
-        "nothing else, and no folder that holds what is read."
+        "nothing else, and no folder that holds what the new one is made of."
     )
     S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
     S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
@@ -201,6 +201,38 @@ class Errors(metaclass=ErrorsWithCodes):
         "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
         "data, or fewer folds (--folds)."
     )
+    S140 = "Pipelines that run on ONNX Runtime need {name}: pip install 'spacy-spert[onnx]'"
+    S141 = (
+        "A transformer on ONNX Runtime can't be initialized, it is made of a trained one: `spacy spert optimize`. To "
+        "use it in another pipeline, source the component: nlp.add_pipe('transformer', source=spacy.load(...))."
+    )
+    S142 = (
+        "A component with a {listener} can't get a transformer on ONNX Runtime of its own. Let it listen to the shared "
+        "one, or replace its listeners before the pipeline is optimized."
+    )
+    S143 = (
+        "A transformer on ONNX Runtime or in half precision can't be trained. To train other components on what it "
+        "gives, put its name into [training] frozen_components and annotating_components. To train the transformer, "
+        "take the pipeline as it was before, and optimize the result."
+    )
+    S144 = (
+        "The pipeline has no 'transformer' component of spacy-transformers to optimize. Its components are {names}. A "
+        "transformer inside of another component, as nlp.replace_listeners makes it, stays as it is."
+    )
+    S145 = (
+        "The transformer '{name}' ({kind}) can't be exported to ONNX: {reason}. The pipeline works as it is; nothing "
+        "else can be done for a transformer of this kind."
+    )
+    S146 = (
+        "The transformer '{name}' ({kind}) can't be exported to ONNX: it gives other embeddings there, with "
+        "differences of up to {difference:.2g} (at most {limit:.2g} is allowed). The pipeline works as it is."
+    )
+    S147 = "The transformer has no matrix product with fixed weights that could be computed in int8. Leave out --int8."
+    S148 = (
+        "The optimized pipeline loses too much: {losses}. At most {limit} points may be lost (--limit). Leave out "
+        "--int8, or keep the pipeline as it is."
+    )
+    S149 = "The pipeline has no transformer whose weights could be shortened. Its components are {names}."
     S150 = (
         "`spacy spert serve` needs fastapi, uvicorn and prometheus_client: pip install 'spacy-spert[serve]' ({error})"
     )

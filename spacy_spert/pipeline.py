@@ -41,7 +41,7 @@ from .alignment import Gold, GoldCounts, align_gold, labels_of
 from .checks import check_counts, check_pipeline, show_counts, unknown_labels
 from .decoding import LEARN, Decoder, best_non_overlapping
 from .errors import Errors, Warnings
-from .ml.arrays import Given, Ints, Layout, NearMisses, Samples, Scores
+from .ml.arrays import Bools, Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
 from .relations import blocked_tokens, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
@@ -289,12 +289,15 @@ class Spert(TrainablePipe):
         offset = 0
         for example in examples:
             doc = example.predicted
-            gold = self._align(example, sentence_bounds([doc]))
+            first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
+            tokens = layout.tokens[first:last] - offset
+            visible = numpy.zeros(len(doc), dtype=bool)
+            visible[tokens] = True
+            gold = self._align(example, sentence_bounds([doc]), visible)
             if gold.annotated:
                 self._check_labels(example.reference, gold, self.label_data)
                 entities, entity_labels, relations = self._to_arrays(gold, offset, layout)
                 # Sentences of white space alone are no sentences of the layout.
-                first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
                 low, high = numpy.searchsorted(layout.sentences, [first, last])
                 part = sample_sentences(
                     entities - first,
@@ -302,7 +305,7 @@ class Spert(TrainablePipe):
                     relations,
                     n_labels,
                     layout.sentences[low : high + 1] - first,
-                    gold.unknown[layout.tokens[first:last] - offset],
+                    gold.unknown[tokens],
                     replace(sampling, relations_known=gold.relations_known),
                 )
                 part.spans += first
@@ -509,12 +512,12 @@ class Spert(TrainablePipe):
                 for annotate in annotators:
                     doc = annotate(doc)
                 example = Example(doc, example.reference)
-            covered = None
+            visible = None
             if transformer is not None:
                 from .ml.encoders.transformer import seen_tokens
 
-                covered = seen_tokens(transformer, example.predicted)
-            gold = self._align(example, sentence_bounds([example.predicted]), covered)
+                visible = seen_tokens(transformer, example.predicted)
+            gold = self._align(example, sentence_bounds([example.predicted]), visible)
             if labels is not None and any(labels.values()):
                 self._check_labels(example.reference, gold, labels)
             counts.add(gold)
@@ -598,14 +601,14 @@ class Spert(TrainablePipe):
             max_width=self.cfg["max_span_width"],
         )
 
-    def _align(self, example: Example, bounds: Ints, covered: Optional[Any] = None) -> Gold:
+    def _align(self, example: Example, bounds: Ints, visible: Optional[Bools] = None) -> Gold:
         return align_gold(
             example,
             self.cfg["spans_key"],
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
-            visible=covered,
+            visible=visible,
             possible=self._possible_types(),
         )
 
@@ -644,21 +647,13 @@ class Spert(TrainablePipe):
             numpy.asarray([row[:2] for row in gold.entities], dtype="int64").reshape(-1, 2) + offset
         )
         labels = [1 + self.cfg["entity_labels"].index(label) for _, _, label in gold.entities]
-        # What the encoder's window cut off was counted when the training began.
-        is_seen = entities[:, 0] < entities[:, 1]
-        index = numpy.cumsum(is_seen) - 1
         relations = []
         for head, tail, label in gold.relations if self.cfg["task"] != "entities" else ():
-            if is_seen[head] and is_seen[tail]:
-                if label in self.cfg["symmetric_labels"]:
-                    # Entities are sorted, so that this is textual order.
-                    head, tail = min(head, tail), max(head, tail)
-                relations.append((index[head], index[tail], self.cfg["relation_labels"].index(label)))
-        return (
-            entities[is_seen],
-            numpy.asarray(labels, dtype="int64")[is_seen],
-            numpy.asarray(relations, dtype="int64").reshape(-1, 3),
-        )
+            if label in self.cfg["symmetric_labels"]:
+                # Entities are sorted, so that this is textual order.
+                head, tail = min(head, tail), max(head, tail)
+            relations.append((head, tail, self.cfg["relation_labels"].index(label)))
+        return entities, numpy.asarray(labels, dtype="int64"), numpy.asarray(relations, dtype="int64").reshape(-1, 3)
 
     def _given(self, doc: Doc) -> List[Span]:
         """The entities to relate, for task "relations", sorted."""

@@ -10,14 +10,21 @@ import typer
 from typer.testing import CliRunner
 from util import make_encoder, make_examples
 
-from benchmarks import inference, length, measure, memory, start_up, tok2vec, training
+from benchmarks import inference, length, measure, memory, serving, start_up, tok2vec, training
 from benchmarks.__main__ import PARTS, main
 from benchmarks.measure import Spread, Stopwatch, compare, number, peak_memory
 from benchmarks.pipelines import Setup, encoders, fresh, make_nlp, read_docs, set_entity_count, trained_nlp
 from benchmarks.report import Result, Target, save, save_plot, show, show_targets
 
 ROOT = Path(__file__).parents[1]
-MODULES = {"inference": inference, "training": training, "memory": memory, "length": length, "tok2vec": tok2vec}
+MODULES = {
+    "inference": inference,
+    "training": training,
+    "memory": memory,
+    "length": length,
+    "tok2vec": tok2vec,
+    "serving": serving,
+}
 
 
 class Clock:

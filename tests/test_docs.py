@@ -14,9 +14,10 @@ import spacy
 import srsly
 from original import load_weights, write_checkpoint
 from spacy.cli._util import app
+from spacy.tokens import DocBin
 from thinc.api import require_cpu
 from typer.testing import CliRunner
-from util import make_encoder
+from util import TEXTS, make_doc, make_encoder
 
 import spacy_spert.cli  # noqa: F401
 
@@ -102,6 +103,18 @@ def test_guide(blocks, folder, small_encoder):
     for language, code in blocks:
         with contextlib.redirect_stdout(io.StringIO()):
             run_block(language, code, small_encoder)
+    require_cpu()
+
+
+@pytest.mark.parametrize("blocks", parts_of(ROOT / "docs" / "optimize.md"))
+def test_optimize(blocks, trained, tmp_path, monkeypatch):
+    trained.to_disk(tmp_path / "model")
+    docs = [make_doc(trained.vocab, *text) for text in TEXTS]
+    DocBin(store_user_data=True, docs=docs).to_disk(tmp_path / "dev.spacy")
+    monkeypatch.chdir(tmp_path)
+    for language, code in blocks:
+        with contextlib.redirect_stdout(io.StringIO()):
+            run_block(language, code, encoder=None)
     require_cpu()
 
 

@@ -12,6 +12,7 @@ from spacy.language import Language
 import spacy_spert
 from spacy_spert.formats import format_names, readers, writers
 from spacy_spert.formats.registry import records
+from spacy_spert.pipeline import Spert
 
 # Group of entry points: the registry that spaCy resolves its names with.
 REGISTRIES = {
@@ -20,6 +21,7 @@ REGISTRIES = {
     "spacy_augmenters": "augmenters",
     "spacy_readers": "readers",
     "spacy_scorers": "scorers",
+    "spacy_callbacks": "callbacks",
     "thinc_optimizers": "optimizers",
     "spacy_cli": "cli",
 }
@@ -36,7 +38,14 @@ def test_all_groups_are_known():
 def test_declared_names():
     assert set(ENTRY_POINTS) == {
         ("spacy_factories", "spert"),
+        ("spacy_factories", "spert_entities"),
+        ("spacy_factories", "spert_relations"),
+        ("spacy_callbacks", "spacy-spert.add_labels.v1"),
+        ("spacy_cli", "spert_log"),
+        ("spacy_architectures", "spacy-spert.OnnxTransformer.v1"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
+        ("spacy_architectures", "spacy-spert.SpanHead.v1"),
+        ("spacy_architectures", "spacy-spert.RelationHead.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
         ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
         ("spacy_readers", "spacy-spert.Corpus.v1"),
@@ -75,6 +84,8 @@ def test_default_config():
         "negative_spans",
         "negative_relations",
         "negative_sampling",
+        "near_misses",
+        "near_miss_none",
         "max_relation_distance",
         "entities_per_token",
         "relations_per_token",
@@ -82,7 +93,8 @@ def test_default_config():
         "scorer",
         "model",
     }
-    assert set(config["model"]) == {"@architectures", "width_embedding", "dropout", "context", "pooling", "tok2vec"}
+    names = ("@architectures", "width_embedding", "dropout", "context", "pooling")
+    assert set(config["model"]) == {*names, "span_head", "relation_head", "tok2vec"}
     assert set(config["model"]["tok2vec"]) == {"@architectures", "upstream", "grad_factor"}
 
 
@@ -102,8 +114,46 @@ def test_default_score_weights():
     }
 
 
-def test_what_the_component_assigns():
-    assert set(spacy.blank("xx").get_factory_meta("spert").assigns) == {"doc.spans", "doc.ents", "doc._.relations"}
+@pytest.mark.parametrize(
+    "factory, assigns",
+    [
+        ("spert", {"doc.spans", "doc.ents", "doc._.relations"}),
+        ("spert_entities", {"doc.spans", "doc.ents"}),
+        ("spert_relations", {"doc.spans", "doc._.relations"}),
+    ],
+)
+def test_what_the_component_assigns(factory, assigns):
+    assert set(spacy.blank("xx").get_factory_meta(factory).assigns) == assigns
+
+
+@pytest.mark.parametrize(
+    "factory, weights",
+    [("spert_entities", {"spans_spert_f": 1.0}), ("spert_relations", {"rels_strict_f": 1.0})],
+)
+def test_weights_of_one_task(factory, weights):
+    nlp = spacy.blank("xx")
+    nlp.add_pipe(factory)
+    given = nlp.config["training"]["score_weights"]
+    assert {name: weight for name, weight in given.items() if weight} == weights
+
+
+@pytest.mark.parametrize(
+    "factory, task, settings",
+    [
+        ("spert_entities", "entities", {"spans_key", "max_span_width", "negative_spans"}),
+        ("spert_relations", "relations", {"spans_key", "entities_key", "relation_threshold", "symmetric_labels"}),
+    ],
+)
+def test_settings_of_one_task(factory, task, settings):
+    nlp = spacy.blank("xx")
+    pipe = nlp.add_pipe(factory, config={"spans_key": "mine"})
+    assert isinstance(pipe, Spert) and pipe.name == factory
+    assert pipe.cfg["task"] == task and pipe.cfg["spans_key"] == "mine"
+    config = nlp.get_pipe_config(factory)
+    assert settings <= set(config) and "task" not in config
+    whole = nlp.get_factory_meta("spert").default_config
+    same = set(config) - {"factory", "spans_key", "scorer"}
+    assert {key: config[key] for key in same} == {key: whole[key] for key in same}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +163,7 @@ def fresh():
 import json, sys
 import spacy
 before = set(sys.modules)
-import spacy_spert.pipeline
+import spacy_spert.factories
 added = sorted(set(sys.modules) - before)
 print(json.dumps([sorted(before), added, spacy.tokens.Doc.has_extension("relations")]))
 """

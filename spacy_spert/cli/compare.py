@@ -124,8 +124,8 @@ def compare(
         annotated documents, or an output can't be written.
     """
     import srsly
-    from spacy import util
 
+    from ..devices import load_pipeline
     from ..evaluation.comparison import compare_evaluations
     from ..evaluation.comparison_report import render_comparison
     from ..evaluation.run import evaluate_pipeline
@@ -136,7 +136,7 @@ def compare(
     check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
 
     def evaluate(model: str, component: Optional[str]) -> "Evaluation":
-        nlp = util.load_model(model)
+        nlp = load_pipeline(model)
         return evaluate_pipeline(
             nlp,
             read_examples(data_path, nlp),

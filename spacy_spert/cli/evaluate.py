@@ -131,14 +131,14 @@ def evaluate(
         annotated documents, or an output can't be written.
     """
     import srsly
-    from spacy import util
 
+    from ..devices import load_pipeline
     from ..evaluation.report import render_report
     from ..evaluation.run import evaluate_pipeline
 
     data_path = Path(data_path)
     check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
-    nlp = util.load_model(model)
+    nlp = load_pipeline(model)
     evaluation = evaluate_pipeline(
         nlp,
         read_examples(data_path, nlp),

@@ -8,7 +8,7 @@ from spacy.language import Language
 from wasabi import msg
 
 from . import app
-from ._output import check_folder, write_folder
+from ._folders import check_folder, save_pipeline
 
 
 @app.command("import")
@@ -90,7 +90,7 @@ def import_(checkpoint_dir: Path, output_dir: Path, types: Path, *, force: bool 
     """
     from ..checkpoint import import_checkpoint
 
-    output = check_folder(output_dir, force, checkpoint_dir, types)
+    output = check_folder(output_dir, force, Path(checkpoint_dir), Path(types))
     nlp = import_checkpoint(checkpoint_dir, types, **settings)
-    write_folder(nlp, output)
+    save_pipeline(nlp, output)
     return nlp

@@ -162,7 +162,7 @@ def tune(
     from ..evaluation.tuned import tune_pipeline
     from ..evaluation.tuning import Options
     from ._data import check_outputs, read_examples, write_text
-    from ._output import check_folder, write_folder
+    from ._folders import check_folder, save_pipeline
 
     data_path = Path(data_path)
     check_outputs([data_path], [] if output is None else [Path(output)])
@@ -186,7 +186,7 @@ def tune(
         batch_size=batch_size,
         progress=progress,
     )
-    write_folder(nlp, folder)
+    save_pipeline(nlp, folder)
     if output is not None:
         write_text(output, _as_json(tuned))
     return tuned

@@ -8,10 +8,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
-from spacy.util import load_model, minibatch
+from spacy.util import minibatch
 from spacy.vocab import Vocab
 
 from ..components import find_component
+from ..devices import load_pipeline
 from ..errors import Errors
 from ..formats import Losses
 from ..formats.gold import Gold
@@ -147,7 +148,7 @@ def load_extractor(model: str, *, threshold: Optional[float] = None, **settings:
     RETURNS (Extractor): What extracts with it.
     RAISES (ValueError): If it has no such component, or the threshold is out of range.
     """
-    extractor = Extractor(load_model(model), **settings)
+    extractor = Extractor(load_pipeline(model), **settings)
     if threshold is not None:
         extractor.component.cfg["relation_threshold"] = threshold
         extractor.component.check_settings()

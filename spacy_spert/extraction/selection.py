@@ -68,21 +68,27 @@ def select(
     """
     _, spert = find_component(nlp, component)
     cfg = spert.cfg
-    threshold = cfg["relation_threshold"]
+    threshold, by_label = cfg["relation_threshold"], dict(cfg["relation_thresholds"])
+    lowered = {
+        "relation_threshold": min(threshold, LOWEST),
+        "relation_thresholds": [[label, min(value, LOWEST)] for label, value in by_label.items()],
+    }
 
     def appraise(doc: Doc) -> Tuple[float, Floats, Any]:
         group = doc.spans[cfg["spans_key"]]
         uncertainty = entropy(_scores(group))
-        rows = group.attrs[RELATIONS_ATTR]
-        # As exact as the component's comparison.
-        kept = [row for row in rows if numpy.float32(row[3]) >= numpy.float32(threshold)]
-        group.attrs[RELATIONS_ATTR] = kept
+        if RELATIONS_ATTR in group.attrs:
+            rows = group.attrs[RELATIONS_ATTR]
+            minima = (by_label.get(label, threshold) for _, _, label, _ in rows)
+            # As exact as the component's comparison.
+            kept = [row for row, value in zip(rows, minima) if numpy.float32(row[3]) >= numpy.float32(value)]
+            group.attrs[RELATIONS_ATTR] = kept
         return uncertainty, embed(doc), to_record(doc, cfg["spans_key"])
 
     extractor = Extractor(nlp, component=component, to_record=appraise)
     best: List[Candidate] = []
     number = 0
-    with changed(cfg, relation_threshold=min(threshold, LOWEST)):
+    with changed(cfg, **lowered):
         for batch in minibatch(pool, batch_size):
             for (name, record), found in zip(batch, extractor.batch([record for _, record in batch])):
                 number += 1
@@ -152,7 +158,8 @@ def embed(doc: Doc) -> Floats:
 
 def _scores(group: SpanGroup) -> Floats:
     entities = numpy.asarray(group.attrs.get(SCORES_ATTR, ()), dtype="float32")
-    return numpy.concatenate([entities, numpy.asarray([row[3] for row in group.attrs[RELATIONS_ATTR]], "float32")])
+    relations = [row[3] for row in group.attrs.get(RELATIONS_ATTR, ())]
+    return numpy.concatenate([entities, numpy.asarray(relations, dtype="float32")])
 
 
 def _mean(rows: Any, mask: Any) -> Floats:

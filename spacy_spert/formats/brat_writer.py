@@ -79,6 +79,8 @@ def to_standoff(gold: Gold, offsets: str = CHARACTERS) -> Standoff:
     RETURNS (Standoff): The files.
     """
     _drop_blank(gold)
+    # Counted in the offsets, as brat does.
+    gold.losses.note("document: its first character is read as a byte order mark", int(gold.text.startswith("\ufeff")))
     at = count_offsets(gold.text, offsets).starts
     lines: List[str] = []
     for i, span in enumerate(gold.spans, start=1):

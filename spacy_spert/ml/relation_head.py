@@ -1,5 +1,6 @@
 """What a pair of spans is scored on, and how (section 3.2 of the paper)."""
 
+from functools import partial
 from typing import Callable, Dict, Optional
 
 import numpy
@@ -38,19 +39,17 @@ def build_relation_head(
     RETURNS (Callable[[Sizes], RelationHead]): Makes the head, when the sizes are known.
     """
 
-    def make_relation_head(sizes: Sizes) -> RelationHead:
-        return RelationHead(
-            sizes,
-            hidden_width,
-            sizes.dropout if dropout is None else dropout,
-            logit_dropout,
-            labels=labels,
-            empty_context=empty_context,
-            distance=distance,
-            edges=edges,
-        )
-
-    return make_relation_head
+    # No closure: a pipeline must be picklable, for workers that are not forked.
+    return partial(
+        RelationHead,
+        hidden_width=hidden_width,
+        dropout=dropout,
+        logit_dropout=logit_dropout,
+        labels=labels,
+        empty_context=empty_context,
+        distance=distance,
+        edges=edges,
+    )
 
 
 def distance_buckets(distances: Ints) -> Ints:
@@ -79,7 +78,7 @@ class RelationHead(nn.Module):
         self,
         sizes: Sizes,
         hidden_width: int,
-        dropout: float,
+        dropout: Optional[float],
         logit_dropout: float,
         *,
         labels: bool,
@@ -88,6 +87,7 @@ class RelationHead(nn.Module):
         edges: bool,
     ):
         super().__init__()
+        dropout = sizes.dropout if dropout is None else dropout
         sides = {"": sizes.width, "_width": sizes.width_embedding}
         if labels:
             sides["_labels"] = sizes.n_entity_labels

@@ -1,5 +1,6 @@
 """What a span is scored on, and how (section 3.1 of the paper)."""
 
+from functools import partial
 from typing import Callable, Dict, Optional
 
 from torch import Tensor, nn
@@ -21,10 +22,8 @@ def build_span_head(
     RETURNS (Callable[[Sizes], SpanHead]): Makes the head, when the sizes are known.
     """
 
-    def make_span_head(sizes: Sizes) -> SpanHead:
-        return SpanHead(sizes, hidden_width, sizes.dropout if dropout is None else dropout, logit_dropout, edges)
-
-    return make_span_head
+    # No closure: a pipeline must be picklable, for workers that are not forked.
+    return partial(SpanHead, hidden_width=hidden_width, dropout=dropout, logit_dropout=logit_dropout, edges=edges)
 
 
 class SpanHead(nn.Module):
@@ -38,8 +37,9 @@ class SpanHead(nn.Module):
     output_layer (nn.Linear): The layer whose rows are the labels, "none" first.
     """
 
-    def __init__(self, sizes: Sizes, hidden_width: int, dropout: float, logit_dropout: float, edges: bool):
+    def __init__(self, sizes: Sizes, hidden_width: int, dropout: Optional[float], logit_dropout: float, edges: bool):
         super().__init__()
+        dropout = sizes.dropout if dropout is None else dropout
         n_labels = 1 + sizes.n_entity_labels
         parts = {"context": sizes.width, "span": sizes.width, "width": sizes.width_embedding}
         if edges:

@@ -59,7 +59,11 @@ def test_command_tunes_and_writes(paths, tmp_path):
     data = srsly.read_json(tmp_path / "m.json")
     assert data["scores"]["rels_strict"]["F"]["a"] < data["scores"]["rels_strict"]["F"]["b"]
     cfg = spacy.load(paths[2]).get_pipe("spert").cfg
-    assert {name: cfg[name] for name in data["settings"]["after"]} == data["settings"]["after"]
+    settings = data["settings"]["after"]
+    assert cfg["relation_threshold"] == pytest.approx(settings["relation_threshold"])
+    for label, threshold in settings["relation_thresholds"]:
+        assert dict(cfg["relation_thresholds"])[label] == pytest.approx(threshold)
+    assert [row[0] for row in cfg["calibration"]["relations"]] == ["based_in", "partner_of", "works_for"]
     assert cfg["relation_types"] is None
     assert sorted(path.name for path in paths[2].parent.iterdir()) == ["tuned"]
 

@@ -7,6 +7,7 @@ from spacy.tokens import Doc
 from util import CNN, TEXTS, initialize
 
 from spacy_spert import to_json
+from spacy_spert.components import changed
 from spacy_spert.extraction import selection
 from spacy_spert.extraction.selection import embed, entropy, select, spread
 
@@ -91,6 +92,16 @@ def test_relations_below_the_threshold_count(trained, monkeypatch):
     assert record["relations"] == []
     assert len(seen[0]) > len(record["entities"])
     assert seen[0][len(record["entities"]) :].min() >= selection.LOWEST
+
+
+def test_thresholds_of_labels_are_kept(trained):
+    cfg = trained.get_pipe("spert").cfg
+    (_, (record,), _) = choose(trained, [TEXTS[0][0]], 1)
+    assert {relation["label"] for relation in record["relations"]} == {"works_for", "based_in"}
+    with changed(cfg, relation_thresholds=[["works_for", 1.0]]):
+        (_, (record,), _) = choose(trained, [TEXTS[0][0]], 1)
+        assert {relation["label"] for relation in record["relations"]} == {"based_in"}
+        assert cfg["relation_thresholds"] == [["works_for", 1.0]]
 
 
 def test_only_so_many_are_kept_and_equal_ones_by_their_number(trained, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin, Span
+from util import uncoded
 
 from spacy_spert.formats import Losses
 from spacy_spert.formats.doc_rel import KEY, read_rel_component, read_spacy_llm
@@ -79,7 +80,7 @@ def test_spacy_llm(tmp_path):
         "relation: head and tail are the same": 1,
         "relation: can't be read": 2,
     }
-    assert f"{tmp_path / 'a.spacy'}, document 1: Relation 0 -> 2 ('R')" in str(losses.places)
+    assert f"{tmp_path / 'a.spacy'}, document 1: Relation 0 -> 2 ('R')" in str(uncoded(losses.places))
 
 
 @pytest.mark.parametrize(
@@ -89,5 +90,5 @@ def test_spacy_llm(tmp_path):
 def test_the_other_of_both_formats(tmp_path, function, value, other):
     docs, losses = read(function, store(tmp_path / "a.spacy", value))
     assert docs == []
-    assert f"Does another format fit ('--from {other}')?" in losses.places["record: broken, skipped"][0]
+    assert f"Does another format fit ('--from {other}')?" in uncoded(losses.places["record: broken, skipped"][0])
     assert losses.counts["entity: in a broken record"] == 2

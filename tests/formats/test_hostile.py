@@ -88,7 +88,7 @@ def read(name, path):
 
 
 def messages(losses):
-    return [message for places in uncoded(losses.places).values() for message in places]
+    return [uncoded(message) for places in losses.places.values() for message in places]
 
 
 def write(tmp_path, name, *raw):

@@ -1,23 +1,21 @@
-"""Writing a pipeline so that its folder appears only when it is complete."""
+"""Folders of pipelines that commands write: checked before the work, and there only when they are complete."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+
+from spacy.language import Language
 
 from ..errors import Errors
 
-if TYPE_CHECKING:
-    from spacy.language import Language
-
 
 def check_folder(output: Path, force: bool, *sources: Path) -> Path:
-    """Make sure before the work that a pipeline can be written.
+    """Make sure that a pipeline can be written into a folder.
 
-    output (Path): The folder to write.
-    force (bool): Replace a pipeline that is there.
-    *sources (Path): What is read, and must not be replaced.
-    RETURNS (Path): The folder as an absolute path.
-    RAISES (ValueError): If there is something else, or what is read.
+    output (Path): The folder.
+    force (bool): Whether a pipeline that is there may be replaced.
+    sources (Path): What the pipeline is made of.
+    RETURNS (Path): The whole path of the folder.
+    RAISES (ValueError): If something is there that must not be replaced.
     """
     output = Path(output).resolve()
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
@@ -28,11 +26,11 @@ def check_folder(output: Path, force: bool, *sources: Path) -> Path:
     return output
 
 
-def write_folder(nlp: "Language", output: Path) -> None:
-    """Write a pipeline.
+def save_pipeline(nlp: Language, output: Path) -> None:
+    """Write a pipeline. What was in the folder is gone once the new one is complete.
 
     nlp (Language): The pipeline.
-    output (Path): The folder, as check_folder returned it. What is there is replaced.
+    output (Path): The folder, as check_folder returned it.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
