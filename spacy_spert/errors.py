@@ -192,15 +192,6 @@ class Errors(metaclass=ErrorsWithCodes):
         "that of two models. Use the model of that run, or begin anew with --force."
     )
     S083 = "{name} is closed. Open it, or give the name of a file instead of '-'."
-    S120 = (
-        "Can't compare evaluations of different documents ({one} and {other} documents). Pipelines with different "
-        "spans_key need data with the entities in both span groups."
-    )
-    S121 = "{what} must be {expected}, got: {value}"
-    S122 = (
-        "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
-        "data, or fewer folds (--folds)."
-    )
     S140 = "Pipelines that run on ONNX Runtime need {name}: pip install 'spacy-spert[onnx]'"
     S141 = (
         "A transformer on ONNX Runtime can't be initialized, it is made of a trained one: `spacy spert optimize`. To "
@@ -233,6 +224,15 @@ class Errors(metaclass=ErrorsWithCodes):
         "--int8, or keep the pipeline as it is."
     )
     S149 = "The pipeline has no transformer whose weights could be shortened. Its components are {names}."
+    S120 = (
+        "Can't compare evaluations of different documents ({one} and {other} documents). Pipelines with different "
+        "spans_key need data with the entities in both span groups."
+    )
+    S121 = "{what} must be {expected}, got: {value}"
+    S122 = (
+        "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
+        "data, or fewer folds (--folds)."
+    )
     S150 = (
         "`spacy spert serve` needs fastapi, uvicorn and prometheus_client: pip install 'spacy-spert[serve]' ({error})"
     )
