@@ -152,7 +152,7 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     S059 = (
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
-        "nothing else, and no folder that holds what is read."
+        "nothing else, and no folder that holds what the new one is made of."
     )
     S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
     S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
