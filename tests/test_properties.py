@@ -285,7 +285,7 @@ def as_scores(lengths, found):
         span_scores=flat(2, 1, "float32")[:, 0],
         pairs=flat(3, 2, "int64", first),
         pair_scores=flat(4, len(RELATION_LABELS), "float32"),
-        dropped=numpy.zeros(sum(map(bool, lengths)), dtype="int64"),
+        over_limit=numpy.zeros(sum(map(bool, lengths)), dtype="int64"),
     )
 
 
