@@ -112,9 +112,9 @@ def select(
     RETURNS (Counter[str]): The number of "texts" that were read, those "selected", and "bad" lines.
     RAISES (ValueError): If settings don't fit, or no line can be used.
     """
-    from spacy.util import load_model
     from tqdm import tqdm
 
+    from ..devices import load_pipeline
     from ..extraction.extractor import KEPT
     from ..extraction.selection import select as select_records
     from ..formats.jsonl import to_json
@@ -159,7 +159,7 @@ def select(
             return writer.encode(gold_of(doc, Losses(), "the record", spans_key))
         return json_line(to_json(doc, spans_key))
 
-    nlp = load_model(model)
+    nlp = load_pipeline(model)
     # Without a terminal there is no bar.
     pool = tqdm(read(), unit=" texts", leave=False, disable=None if progress else True)
     chosen = select_records(nlp, pool, n, to_line, refuse, component=component, batch_size=batch_size)
