@@ -18,11 +18,11 @@ from strategies import ENTITY_LABELS, RELATION_LABELS, SYMMETRIC, WORDS, Annotat
 from thinc.api import Model
 from util import CNN, SENT_SPANS, add_transformer, assert_same_predictions, strided, torch_head
 
-from spacy_spert.alignment import sentence_bounds
 from spacy_spert.ml.arrays import Scores
 from spacy_spert.ml.candidates import both_orders
 from spacy_spert.pipeline import Spert
 from spacy_spert.relations import get_relations
+from spacy_spert.sentences import sentence_bounds
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 # Family, windows and settings.
