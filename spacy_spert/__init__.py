@@ -6,14 +6,12 @@ Source: Eberts & Ulges, "Span-based Joint Entity and Relation Extraction with Tr
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
-
 if TYPE_CHECKING:
     from .evaluation.drawing import displacy_relations
     from .extraction.export import Triple, to_networkx, to_triples
     from .extraction.extractor import Extractor
-
-install_extension()
+    from .formats.jsonl import to_json
+    from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
 
 __version__ = "0.1.0"
 __all__ = [
@@ -22,18 +20,28 @@ __all__ = [
     "Triple",
     "displacy_relations",
     "get_relations",
+    "install_extension",
     "join_docs",
     "set_relations",
     "span_as_doc",
+    "to_json",
     "to_networkx",
     "to_triples",
 ]
 
-# Imported when used: spaCy imports this package whenever a pipeline is made.
+# Imported when used: spaCy imports this package whenever a pipeline is made, whoever's it is. For that reason the first
+# use also registers `doc._.relations`, a name that others take as well, and not the import.
 _LAZY = {
     "Extractor": "extraction.extractor",
-    "displacy_relations": "evaluation.drawing",
+    "Relation": "relations",
     "Triple": "extraction.export",
+    "displacy_relations": "evaluation.drawing",
+    "get_relations": "relations",
+    "install_extension": "relations",
+    "join_docs": "relations",
+    "set_relations": "relations",
+    "span_as_doc": "relations",
+    "to_json": "formats.jsonl",
     "to_networkx": "extraction.export",
     "to_triples": "extraction.export",
 }
@@ -42,4 +50,6 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "install_extension":
+        import_module(".relations", __name__).install_extension()
     return getattr(import_module(f".{_LAZY[name]}", __name__), name)

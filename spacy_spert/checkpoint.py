@@ -36,6 +36,7 @@ from .errors import Errors, Warnings
 from .formats.losses import shorten
 from .formats.spert_json import Types, read_types
 from .formats.values import expect, parse_json
+from .ml.model import get_network
 from .pipeline import Spert
 
 logger = logging.getLogger("spacy.spert")
@@ -50,10 +51,10 @@ MAX_MEGABYTES = 16
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 # Names of the original, and ours.
 HEAD_WEIGHTS = {
-    "entity_classifier.weight": "span_classifier.weight",
-    "entity_classifier.bias": "span_classifier.bias",
-    "rel_classifier.weight": "relation_classifier.weight",
-    "rel_classifier.bias": "relation_classifier.bias",
+    "entity_classifier.weight": "span_head.layer.weight",
+    "entity_classifier.bias": "span_head.layer.bias",
+    "rel_classifier.weight": "relation_head.layer.weight",
+    "rel_classifier.bias": "relation_head.layer.bias",
     "size_embeddings.weight": "width_embedding.weight",
 }
 ENCODER = "bert."
@@ -337,7 +338,7 @@ def _add_spert(nlp: Language, weights: Weights, labels: Types, max_span_width: i
         spert.add_label(label, "relation")
     spert.cfg["width"] = _size(weights, *SIZES["hidden_size"])
     spert.make_head()
-    parameters = dict(spert.model.get_ref("head").shims[0]._model.named_parameters())
+    parameters = dict(get_network(spert.model).named_parameters())
     with torch.no_grad():
         for name, own in HEAD_WEIGHTS.items():
             if own in parameters:  # without labels there is no classifier

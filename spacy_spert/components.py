@@ -1,6 +1,7 @@
-"""Finding the component in a pipeline."""
+"""Finding the component in a pipeline, and changing its settings for a while."""
 
-from typing import Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 from spacy.language import Language
 
@@ -25,3 +26,18 @@ def find_component(nlp: Language, name: Optional[str] = None) -> Tuple[str, Sper
     if name not in found:
         raise ValueError(Errors.S043.format(name=name, names=list(found)))
     return name, found[name]
+
+
+@contextmanager
+def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
+    """Change settings for a while, whatever happens meanwhile.
+
+    cfg (Dict[str, Any]): The settings.
+    values: What to change.
+    """
+    before = {name: cfg[name] for name in values}
+    cfg.update(values)
+    try:
+        yield
+    finally:
+        cfg.update(before)

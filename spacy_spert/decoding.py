@@ -1,43 +1,214 @@
-"""From scores to relations: threshold, symmetry, overlap. Plain arrays in, plain rows out."""
+"""From scores to entities and relations: all decisions of the component. Plain arrays in, plain rows out."""
 
-from typing import Collection, Dict, List, Sequence, Tuple
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 
-from .candidates import Bools, Floats, Ints
+from .errors import Errors
+from .ml.arrays import Bools, Floats, Found, Ints, Windows, no_rows
+from .ml.candidates import best_spans, pairs_within
+
+# In place of the rows of relation_types: those of the training data.
+LEARN = "learn"
+
+# Head and tail as indices of entities, label and score.
+RelationRow = Tuple[int, int, str, float]
 
 
-def decode_relations(
-    pairs: Ints,
-    scores: Floats,
-    labels: Sequence[str],
-    threshold: float,
-    symmetric: Collection[str] = (),
-    limit: int = 0,
-) -> List[Tuple[int, int, str, float]]:
-    """Every label of a pair at or above the threshold is a relation (section 3.2 of the paper).
+class DecodedRelations(NamedTuple):
+    """The relations of a document.
 
-    pairs (Ints): Head and tail as indices of entities in textual order, shape (n_pairs, 2).
-    scores (Floats): Probability of each label, shape (n_pairs, n_labels).
-    labels (Sequence[str]): The relation labels.
-    threshold (float): Lowest probability of a relation.
-    symmetric (Collection[str]): Labels without direction: head and tail are put in textual order, and of two
-        predictions for the same pair the better one stays.
-    limit (int): Most predictions to keep, those with the highest scores; 0 for no limit.
-    RETURNS (List[Tuple[int, int, str, float]]): Rows (head, tail, label, score), sorted by head, tail and label.
+    rows (List[RelationRow]): Head and tail as indices of the entities, label and score; sorted.
+    n_found (int): How many there were before the limit.
     """
-    best: Dict[Tuple[int, int, str], float] = {}
-    above = numpy.argwhere(scores >= threshold)
-    if limit and len(above) > limit:
-        above = above[numpy.argsort(-scores[tuple(above.T)], kind="stable")[:limit]]
-    for i, j in above:
-        label = labels[j]
-        head, tail = (int(index) for index in pairs[i])
-        if label in symmetric and head > tail:
-            head, tail = tail, head
-        score = float(scores[i, j])
-        best[head, tail, label] = max(score, best.get((head, tail, label), 0.0))
-    return [(head, tail, label, score) for (head, tail, label), score in sorted(best.items())]
+
+    rows: List[RelationRow]
+    n_found: int
+
+
+@dataclass
+class Decoder:
+    """Decides what is an entity, which entities are paired, and which of the pairs are relations.
+
+    entity_labels (Sequence[str]): The entity labels.
+    relation_labels (Sequence[str]): The relation labels.
+    relation_threshold (float): Lowest score of a relation.
+    relation_thresholds (Sequence[Tuple[str, float]]): Other thresholds for some relation labels.
+    entity_thresholds (Sequence[Tuple[str, float]]): Lowest scores of entities, for some labels.
+    relation_types (Optional[Sequence[Tuple[str, str, str]]]): The relations that there can be: label, entity label of
+        the head and of the tail. By default there can be all of them.
+    symmetric_labels (Collection[str]): Relation labels without direction.
+    max_relation_distance (int): Most visible tokens between head and tail; 0 for no limit.
+    entities_per_token (float): Most entities in a sentence for each of its visible tokens; 0 for no limit.
+    relations_per_token (float): Most relations in a document for each of its visible tokens; 0 for no limit.
+    relations (bool): Whether entities are paired at all.
+    calibration (Optional[Mapping[str, Any]]): What makes probabilities of the model's logits. Those of spans are
+        divided by the temperature "entities"; "relations" has rows of label, slope and offset, which a relation's
+        logit is multiplied with and added to. By default all are taken as they are.
+    """
+
+    entity_labels: Sequence[str] = ()
+    relation_labels: Sequence[str] = ()
+    relation_threshold: float = 0.4
+    relation_thresholds: Sequence[Tuple[str, float]] = ()
+    entity_thresholds: Sequence[Tuple[str, float]] = ()
+    relation_types: Optional[Sequence[Tuple[str, str, str]]] = None
+    symmetric_labels: Collection[str] = ()
+    max_relation_distance: int = 0
+    entities_per_token: float = 0.0
+    relations_per_token: float = 0.0
+    relations: bool = True
+    calibration: Optional[Mapping[str, Any]] = None
+
+    def __post_init__(self) -> None:
+        """Bring everything into arrays by column.
+
+        RAISES (ValueError): If there is no such label.
+        """
+        entities = {label: i for i, label in enumerate(self.entity_labels, start=1)}
+        relations = {label: i for i, label in enumerate(self.relation_labels)}
+        self._entity_minima = numpy.zeros(1 + len(entities), dtype="float32")
+        for label, threshold in self.entity_thresholds:
+            self._entity_minima[_column(entities, label, "entity_thresholds")] = threshold
+        self._relation_minima = numpy.full(len(relations), self.relation_threshold, dtype="float32")
+        for label, threshold in self.relation_thresholds:
+            self._relation_minima[_column(relations, label, "relation_thresholds")] = threshold
+        calibration = self.calibration or {}
+        self.temperature = float(calibration.get("entities", 1.0))
+        self._slopes = numpy.ones(len(relations), dtype="float32")
+        self._offsets = numpy.zeros(len(relations), dtype="float32")
+        for label, slope, offset in calibration.get("relations", ()):
+            column = _column(relations, label, "calibration")
+            self._slopes[column], self._offsets[column] = slope, offset
+        # By column of the relation, of the head's label and of the tail's, of which 0 is no known one.
+        self._possible: Optional[Bools] = None
+        if self.relation_types is not None:
+            self._possible = numpy.zeros((len(relations), 1 + len(entities), 1 + len(entities)), dtype=bool)
+            for label, head, tail in self.relation_types:
+                columns = [_column(entities, end, "relation_types") for end in (head, tail)]
+                column = _column(relations, label, "relation_types")
+                self._possible[column, columns[0], columns[1]] = True
+                if label in self.symmetric_labels:
+                    self._possible[column, columns[1], columns[0]] = True
+
+    @classmethod
+    def from_config(cls, cfg: Mapping[str, Any]) -> "Decoder":
+        """Make a decoder of the settings of a component.
+
+        cfg (Mapping[str, Any]): The settings.
+        RETURNS (Decoder): The decoder.
+        RAISES (ValueError): If a setting is for a label that the component does not have.
+        """
+        names = {field.name for field in fields(cls)} - {"relation_types", "relations"}
+        types = cfg["learned_types"] if cfg["relation_types"] == LEARN else cfg["relation_types"]
+        return cls(**{name: cfg[name] for name in names}, relation_types=types, relations=cfg["task"] != "entities")
+
+    def find_entities(self, windows: Windows, sentences: Ints) -> Found:
+        """A span is an entity if an entity label is its most probable one (section 3.1 of the paper) and its score is
+        at or above the label's threshold.
+
+        windows (Windows): All spans and those that leave their sentence.
+        sentences (Ints): Bounds of the sentences in visible tokens, shape (n_sentences + 1,).
+        RETURNS (Found): The entities.
+        """
+        max_width, n_tokens = windows.labels.shape
+        lengths = numpy.diff(sentences)
+        limits = numpy.repeat(sentences[1:], lengths) - numpy.arange(n_tokens)
+        inside = numpy.arange(1, max_width + 1)[:, None] <= limits
+        is_entity = inside & (windows.scores > windows.none)
+        if self._entity_minima.any():
+            is_entity &= windows.scores >= self._entity_minima[windows.labels]
+        starts, widths = numpy.nonzero(is_entity.T)
+        spans = numpy.stack([starts, starts + widths + 1], axis=1)
+        labels, scores = windows.labels[widths, starts], windows.scores[widths, starts]
+        dropped = numpy.zeros((0, 3), dtype="int64")
+        if self.entities_per_token:
+            owners = numpy.searchsorted(sentences, starts, side="right") - 1
+            best = best_spans(scores, owners, numpy.ceil(lengths * self.entities_per_token).astype("int64"))
+            if not best.all():
+                counts = numpy.bincount(owners[~best], minlength=len(lengths))
+                dropped = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
+                spans, labels, scores = spans[best], labels[best], scores[best]
+        return Found(spans, labels, scores, dropped)
+
+    def choose_pairs(self, found: Found, sentences: Ints) -> Ints:
+        """Which entities are paired: those of a sentence that are near enough and whose labels there can be a relation
+        between. One without wordpieces never is.
+
+        found (Found): The entities.
+        sentences (Ints): Bounds of the sentences in visible tokens, shape (n_sentences + 1,).
+        RETURNS (Ints): Pairs of indices, the first before the second, each once, sorted, shape (n_pairs, 2).
+        """
+        if not self.relations:
+            return no_rows()
+        owners = numpy.searchsorted(sentences, found.spans[:, 0], side="right") - 1
+        pairs = pairs_within(found.spans, owners, self.max_relation_distance)
+        is_empty = found.spans[:, 0] == found.spans[:, 1]
+        if is_empty.any():
+            pairs = pairs[~is_empty[pairs].any(axis=1)]
+        return pairs[self.are_possible(found.labels[pairs])]
+
+    def are_possible(self, labels: Ints) -> Bools:
+        """Between which entities there can be a relation, in any order.
+
+        labels (Ints): Columns of the labels of two entities, shape (n_pairs, 2).
+        RETURNS (Bools): Shape (n_pairs,).
+        """
+        if self._possible is None:
+            return numpy.ones(len(labels), dtype=bool)
+        either = self._possible.any(axis=0)
+        return (either | either.T)[labels[:, 0], labels[:, 1]]
+
+    def relation_scores(self, logits: Floats) -> Floats:
+        """Probabilities of the relation labels.
+
+        logits (Floats): Shape (n_pairs, n_labels).
+        RETURNS (Floats): Same shape.
+        """
+        if self.calibration:
+            logits = logits * self._slopes + self._offsets
+        # The logistic function, without overflow.
+        return 0.5 * (1.0 + numpy.tanh(0.5 * logits))
+
+    def find_relations(self, pairs: Ints, labels: Ints, scores: Floats, n_tokens: int) -> DecodedRelations:
+        """Every label of a pair that is possible and at or above its threshold is a relation (section 3.2 of the
+        paper). Symmetric ones are put in textual order, and of two predictions for the same pair the better one stays.
+
+        pairs (Ints): Head and tail as indices of the document's entities in textual order, shape (n_pairs, 2).
+        labels (Ints): Columns of the labels of these entities, shape (n_entities,).
+        scores (Floats): Probability of each label, shape (n_pairs, n_labels).
+        n_tokens (int): Number of visible tokens of the document.
+        RETURNS (DecodedRelations): The relations.
+        """
+        if not len(pairs):
+            # Where no relations are looked for, the scores have no columns either.
+            return DecodedRelations([], 0)
+        best: Dict[Tuple[int, int, str], float] = {}
+        is_above = scores >= self._relation_minima
+        if self._possible is not None:
+            is_above &= self._possible[:, labels[pairs[:, 0]], labels[pairs[:, 1]]].T
+        above = numpy.argwhere(is_above)
+        n_found = len(above)
+        limit = math.ceil(n_tokens * self.relations_per_token)
+        if limit and n_found > limit:
+            above = above[numpy.argsort(-scores[tuple(above.T)], kind="stable")[:limit]]
+        for i, j in above.tolist():
+            label = self.relation_labels[j]
+            head, tail = (int(index) for index in pairs[i])
+            if label in self.symmetric_labels and head > tail:
+                head, tail = tail, head
+            score = float(scores[i, j])
+            best[head, tail, label] = max(score, best.get((head, tail, label), 0.0))
+        rows = [(head, tail, label, score) for (head, tail, label), score in sorted(best.items())]
+        return DecodedRelations(rows, n_found)
+
+
+def _column(columns: Mapping[str, int], label: str, setting: str) -> int:
+    if label not in columns:
+        raise ValueError(Errors.S160.format(setting=setting, label=label, labels=list(columns)))
+    return columns[label]
 
 
 def best_non_overlapping(spans: Ints, scores: Floats) -> Bools:

@@ -1,10 +1,12 @@
 """Messages of errors and warnings, one place to read and to reword them.
 
-As in spaCy, every message says what is wrong, where, and what to do about it.
+As in spaCy, every message says what is wrong, where, and what to do about it, and begins with its code in brackets.
 """
 
+from spacy.errors import ErrorsWithCodes
 
-class Errors:
+
+class Errors(metaclass=ErrorsWithCodes):
     S001 = (
         "Can't store relation {index} ('{label}') of document {doc}: its {side} {span} is not among the entities in "
         "doc.spans['{key}']. Set the entities first, or add this span to them."
@@ -17,7 +19,8 @@ class Errors:
     S004 = "Relation {index} of document {doc} points at entity {entity}, but doc.spans['{key}'] holds {n} entities."
     S005 = (
         "Expected spacy_spert.Relation(head, tail, label, score) or a tuple of that form as relation {index} of "
-        "document {doc}, got: {value}"
+        "document {doc}, got: {value}. If another package writes relations of its own to the same attribute, choose "
+        "another name for these: spacy_spert.install_extension(name='...')"
     )
     S006 = "Relation {index} ('{label}') of document {doc}: its {side} {span} belongs to another document."
     S010 = (
@@ -33,20 +36,21 @@ class Errors:
     )
     S012 = (
         "Component '{name}' does not know the {kind} label '{label}' of document {doc}. Its labels are {labels}. Fix "
-        "the annotation or add the label to [initialize.components.{name}.labels]."
-    )
-    S013 = (
-        "Document {doc} has two entities over the same tokens {span} with different labels: '{one}' and '{two}'. "
-        "Keep one of them; a span has one entity label."
+        "the annotation, or add the label to [initialize.components.{name}.labels]. A trained component learns more "
+        "labels after add_label; in a config with 'source' use the callback spacy-spert.add_labels.v1."
     )
     S015 = (
-        "Component '{name}' is initialized already and can't take another label ('{label}'). Add all labels before "
-        "nlp.initialize()."
+        "Component '{name}' can't add {label} as a label of kind {kind}. A label is a string that is not empty, and "
+        "its kind is 'entity' or 'relation'."
     )
     S016 = "Component '{name}' gets labels of the form {form}; got: {value}. `spacy init labels` writes the right form."
     S017 = (
         "Component '{name}': symmetric label '{label}' is not among the relation labels {labels}. Correct "
         "[components.{name}] symmetric_labels."
+    )
+    S018 = (
+        "No vectors of a 'tok2vec' component on document {doc}. Is the component disabled, or placed after this one? "
+        "The document must pass through it first (doc.tensor)."
     )
     S020 = (
         "Component '{name}' listens to a transformer, but the pipeline has none before it. Add one with "
@@ -87,6 +91,16 @@ class Errors:
         "'{key}'. Add a component that writes it before this one."
     )
     S033 = "Can't score with symmetric = '{value}'. Choose one of: {options}"
+    S037 = "Component '{name}' has no setting '{setting}'. Its settings are: {known}"
+    S034 = (
+        "The config says {setting} = {value} for component '{name}', but its weights were trained with {trained} and "
+        "don't fit another value. Change it back in [components.{name}], or train anew."
+    )
+    S035 = (
+        "Component '{name}' listens to '{upstream}', but there is no such component before it. Those before it are "
+        "{names}. Correct 'upstream' in [components.{name}.model.tok2vec], or set it to \"*\" for any transformer."
+    )
+    S036 = "There is no component '{name}' whose labels could be added. The pipeline has: {names}."
     S040 = "The pipeline has no 'spert' component. Its components are {names}."
     S041 = "No documents in {path}. Expected a file that ends in '.spacy', or a folder of such files."
     S042 = "The pipeline has several 'spert' components: {names}. Choose one of them (--component)."
@@ -138,7 +152,7 @@ class Errors:
     )
     S059 = (
         "{path} is not an empty folder. Choose another one. With --force a pipeline that is there is replaced, but "
-        "nothing else, and no folder that holds the checkpoint or types.json."
+        "nothing else, and no folder that holds what the new one is made of."
     )
     S060 = "Can't tell the format of {path} by its name. Give it with '{option}'. Formats are: {formats}"
     S061 = "{output} exists. Use --resume to go on with an interrupted run, --force to write it anew, or another name."
@@ -163,6 +177,11 @@ class Errors:
         "The transformer's windows reach over {got} of the {n} tokens of document {doc}. The first must begin with the "
         "first token and the last must end with the last, see get_spans in the config of the transformer's model."
     )
+    S100 = (
+        "Another package has registered doc._.{name} ({value}). Choose another name for the relations of this one with "
+        "spacy_spert.install_extension(name='...'), before a pipeline with a 'spert' component is made or loaded. They "
+        "are then in doc._ under that name, and spacy_spert.get_relations(doc) reads them under any."
+    )
     S080 = (
         "The tokens were merged or split after component '{name}' (by {pipes}), so that its entities lie on other "
         "words now. Place '{name}' after the components that change tokens."
@@ -173,6 +192,47 @@ class Errors:
         "that of two models. Use the model of that run, or begin anew with --force."
     )
     S083 = "{name} is closed. Open it, or give the name of a file instead of '-'."
+    S140 = "Pipelines that run on ONNX Runtime need {name}: pip install 'spacy-spert[onnx]'"
+    S141 = (
+        "A transformer on ONNX Runtime can't be initialized, it is made of a trained one: `spacy spert optimize`. To "
+        "use it in another pipeline, source the component: nlp.add_pipe('transformer', source=spacy.load(...))."
+    )
+    S142 = (
+        "A component with a {listener} can't get a transformer on ONNX Runtime of its own. Let it listen to the shared "
+        "one, or replace its listeners before the pipeline is optimized."
+    )
+    S143 = (
+        "A transformer on ONNX Runtime or in half precision can't be trained. To train other components on what it "
+        "gives, put its name into [training] frozen_components and annotating_components. To train the transformer, "
+        "take the pipeline as it was before, and optimize the result."
+    )
+    S144 = (
+        "The pipeline has no 'transformer' component of spacy-transformers to optimize. Its components are {names}. A "
+        "transformer inside of another component, as nlp.replace_listeners makes it, stays as it is."
+    )
+    S145 = (
+        "The transformer '{name}' ({kind}) can't be exported to ONNX: {reason}. The pipeline works as it is; nothing "
+        "else can be done for a transformer of this kind."
+    )
+    S146 = (
+        "The transformer '{name}' ({kind}) can't be exported to ONNX: it gives other embeddings there, with "
+        "differences of up to {difference:.2g} (at most {limit:.2g} is allowed). The pipeline works as it is."
+    )
+    S147 = "The transformer has no matrix product with fixed weights that could be computed in int8. Leave out --int8."
+    S148 = (
+        "The optimized pipeline loses too much: {losses}. At most {limit} points may be lost (--limit). Leave out "
+        "--int8, or keep the pipeline as it is."
+    )
+    S149 = "The pipeline has no transformer whose weights could be shortened. Its components are {names}."
+    S120 = (
+        "Can't compare evaluations of different documents ({one} and {other} documents). Pipelines with different "
+        "spans_key need data with the entities in both span groups."
+    )
+    S121 = "{what} must be {expected}, got: {value}"
+    S122 = (
+        "Can't fit anything with {n} annotated documents: it takes at least {folds}, one for each fold. Give more "
+        "data, or fewer folds (--folds)."
+    )
     S150 = (
         "`spacy spert serve` needs fastapi, uvicorn and prometheus_client: pip install 'spacy-spert[serve]' ({error})"
     )
@@ -185,8 +245,12 @@ class Errors:
     S157 = "The request did not arrive within {timeout:g} seconds."
     S158 = "One text is drawn at a time, and no tokens."
 
+    S110 = "The number of texts to select must be above 0, got {n}."
+    S111 = "There is nothing to select: {pool} has no text that can be used."
+    S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
 
-class Warnings:
+
+class Warnings(metaclass=ErrorsWithCodes):
     W001 = (
         "Component '{name}' kept only the best {limit} of {n} predicted entities in a sentence of {tokens} tokens "
         "(document {doc}). This is usual for an untrained model. Further cases are not reported."
@@ -199,6 +263,43 @@ class Warnings:
         "Component '{name}' can't find entities in {n} of the {tokens} tokens of document {doc}: they were cut off, as "
         "a window has more wordpieces than the transformer takes. Use smaller windows, see get_spans in the config of "
         "the transformer's model. Further cases are not reported."
+    )
+    W004 = (
+        "Component '{name}' found no entities in the training data ({docs} documents read), so that it has only the "
+        "labels that it was given. This is right if weights are loaded next. To train it, give entities in "
+        "doc.spans['{key}'], or in doc.ents where a document has no such span group."
+    )
+    W005 = (
+        "[training.score_weights] counts {missing}, but component '{name}' with spans_key = '{key}' gives {given}. "
+        "A missing score has no part in the choice of the best model. Change the names in [training.score_weights]."
+    )
+    W006 = (
+        "Component '{name}' found no relations in the training data ({docs} documents, {ents} entities). It will learn "
+        "entities only, and scores of relations stay at 0. If that is what you want, use the factory 'spert_entities'. "
+        "Relations are read from doc._.relations."
+    )
+    W007 = (
+        "Component '{name}' takes the entities as given, but no component before it assigns {place}. If the documents "
+        "don't come with entities either, no relations are found. Add a component before it, or check 'entities_key'."
+    )
+    W008 = (
+        "Component '{name}' can't find {n} of the annotated entities and relations: it has no label for them, so that "
+        "they count as missed. {labels}. Further cases are not reported."
+    )
+    W010 = (
+        "Component '{name}': the relations of {n} of the {docs} documents are not known, so no pairs are learned from "
+        "these. Relations are kept in the attributes of a span group, which spaCy's augmenters, Doc.to_json and "
+        "cutting documents (max_length and gold_preproc of spacy.Corpus.v1) drop: 'spacy-spert.keep_relations.v1' "
+        "wraps an augmenter, 'spacy-spert.Corpus.v1' cuts documents, and both keep them. If a document has no "
+        "relations, say so: spacy_spert.set_relations(doc, [])."
+    )
+    W011 = (
+        "The augmenter made {changed} of {doc}, and what became of the entities can't be told. The document is taken "
+        "as it was. An augmenter may change letters, white space, or words one by one. Further cases are not reported."
+    )
+    W012 = (
+        "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
+        "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

@@ -1,13 +1,30 @@
 """The pipeline component: knows spaCy, not the network.
 
-spaCy imports this module whenever a pipeline is made, so it must not import torch or transformers itself.
+The factories import it whenever a pipeline is made, so it must not import torch or transformers itself.
 """
 
+import json
 import logging
 import math
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Literal, Optional, Sequence, Set, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Literal,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+    get_args,
+)
 
 import numpy
 import srsly
@@ -17,139 +34,46 @@ from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .alignment import Gold, GoldCounts, align_gold, labels_of, sentence_bounds
-from .candidates import UNKNOWN, Ints, Samples, Scores, Search, sample_sentence
-from .decoding import best_non_overlapping, decode_relations
+from .alignment import Gold, GoldCounts, align_gold, labels_of
+from .checks import check_counts, check_pipeline, show_counts, unknown_labels
+from .decoding import LEARN, Decoder, best_non_overlapping
 from .errors import Errors, Warnings
+from .ml.arrays import Bools, Given, Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import relation_loss, span_loss
-from .relations import DEFAULT_SPANS_KEY, describe_doc, install_extension, set_entities
+from .relations import blocked_tokens, describe_doc, install_extension, set_entities
+from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
+from .sentences import sentence_bounds
+from .settings import (
+    CONFIG_KEY,
+    DEFAULTS,
+    Owner,
+    SaidT,
+    Settings,
+    check_settings,
+    edits,
+    plain,
+    said_beside,
+    same,
+)
 from .upstream import encoder_width, find_transformer, sentence_annotators
+from .workers import one_thread_in_workers
 
-install_extension()
+if TYPE_CHECKING:
+    from .ml.model import Training
 
-# Below spaCy's logger, so that its handler prints; `spacy train` would show nothing below a warning otherwise.
+# Below spaCy's logger, so that its handler prints.
 logger = logging.getLogger("spacy.spert")
-logger.setLevel(logging.INFO)
 
-DEFAULT_CONFIG = Config().from_str(
-    """
-[spert]
-spans_key = "spert"
-task = "joint"
-entities_key = null
-max_span_width = 10
-relation_threshold = 0.4
-symmetric_labels = []
-negative_spans = 100
-negative_relations = 100
-negative_sampling = "strong"
-max_relation_distance = 128
-entities_per_token = 1.0
-relations_per_token = 2.0
-overwrite_ents = true
-scorer = {"@scorers": "spacy-spert.spert_scorer.v1"}
+# Reported once for each state of the model: an untrained one says nothing of the trained.
+OF_THE_MODEL = {"W001", "W002", "W003"}
 
-[spert.model]
-@architectures = "spacy-spert.Spert.v1"
-width_embedding = 25
-dropout = 0.1
-context = "localized"
-pooling = "max"
-
-[spert.model.tok2vec]
-@architectures = "spacy-spert.WordpieceListener.v1"
-upstream = "*"
-grad_factor = 1.0
-"""
-)
-
-DEFAULT_SCORE_WEIGHTS: Dict[str, Optional[float]] = {
-    "spans_spert_f": 0.5,
-    "spans_spert_p": 0.0,
-    "spans_spert_r": 0.0,
-    "rels_strict_f": 0.5,
-    "rels_strict_p": 0.0,
-    "rels_strict_r": 0.0,
-    "rels_f": 0.0,
-    "spans_spert_macro_f": None,
-    "spans_spert_per_type": None,
-    "rels_macro_f": None,
-    "rels_per_type": None,
-    "rels_strict_macro_f": None,
-    "rels_strict_per_type": None,
-}
-
-TaskT = Literal["joint", "entities", "relations"]
-SamplingT = Literal["strong", "weak"]
+LabelKindT = Literal["entity", "relation"]
+LabelsT = Dict[str, List[str]]
 ScoresT = Tuple[Floats2d, Floats2d, Samples]
-
-
-@Language.factory(
-    "spert",
-    assigns=["doc.spans", "doc.ents", "doc._.relations"],
-    default_config=DEFAULT_CONFIG["spert"],
-    default_score_weights=DEFAULT_SCORE_WEIGHTS,
-)
-def make_spert(
-    nlp: Language,
-    name: str,
-    model: Model,
-    scorer: Optional[Callable],
-    spans_key: str,
-    task: TaskT,
-    entities_key: Optional[str],
-    max_span_width: int,
-    relation_threshold: float,
-    symmetric_labels: List[str],
-    negative_spans: int,
-    negative_relations: int,
-    negative_sampling: SamplingT,
-    max_relation_distance: int,
-    entities_per_token: float,
-    relations_per_token: float,
-    overwrite_ents: bool,
-) -> "Spert":
-    """Create a component for joint entity and relation extraction.
-
-    model (Model): The model, see `spacy-spert.Spert.v1`.
-    scorer (Optional[Callable]): The scorer.
-    spans_key (str): The span group to write entities and relations to, and to read gold annotation from.
-    task (str): "joint"; "entities" to leave relations out; "relations" to take the entities as given.
-    entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
-    max_span_width (int): Widest candidate span, in tokens.
-    relation_threshold (float): Lowest probability of a relation.
-    symmetric_labels (List[str]): Relation labels without direction.
-    negative_spans (int): Non-entities to learn from, for each sentence.
-    negative_relations (int): Unrelated pairs to learn from, for each sentence.
-    negative_sampling (str): Draw unrelated pairs from gold entities ("strong") or from all sampled spans ("weak").
-    max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
-    entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
-    relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
-    overwrite_ents (bool): Whether predictions replace the doc.ents of earlier components, or only fill the gaps.
-    """
-    return Spert(
-        nlp.vocab,
-        model,
-        name,
-        scorer=scorer,
-        spans_key=spans_key,
-        task=task,
-        entities_key=entities_key,
-        max_span_width=max_span_width,
-        relation_threshold=relation_threshold,
-        symmetric_labels=symmetric_labels,
-        negative_spans=negative_spans,
-        negative_relations=negative_relations,
-        negative_sampling=negative_sampling,
-        max_relation_distance=max_relation_distance,
-        entities_per_token=entities_per_token,
-        relations_per_token=relations_per_token,
-        overwrite_ents=overwrite_ents,
-    )
 
 
 class Spert(TrainablePipe):
@@ -162,48 +86,44 @@ class Spert(TrainablePipe):
         name: str = "spert",
         *,
         scorer: Optional[Callable] = score_spert,
-        spans_key: str = DEFAULT_SPANS_KEY,
-        task: TaskT = "joint",
-        entities_key: Optional[str] = None,
-        max_span_width: int = 10,
-        relation_threshold: float = 0.4,
-        symmetric_labels: Sequence[str] = (),
-        negative_spans: int = 100,
-        negative_relations: int = 100,
-        negative_sampling: SamplingT = "strong",
-        max_relation_distance: int = 128,
-        entities_per_token: float = 1.0,
-        relations_per_token: float = 2.0,
-        overwrite_ents: bool = True,
+        **settings: Any,
     ):
-        """Create the component. The settings are those of the factory, and are kept in `cfg`.
+        """Create the component.
 
-        RAISES (ValueError): If a setting is out of range.
+        vocab (Vocab): The vocabulary.
+        model (Model): The model, see `spacy-spert.Spert.v1`.
+        name (str): Name of the component.
+        scorer (Optional[Callable]): The scorer.
+        settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
+        RAISES (ValueError): If a setting is unknown or out of range.
         """
         self.vocab = vocab
         self.model = model
-        self.name = name
         self.scorer = scorer
-        self.cfg: Dict[str, Any] = {
-            "spans_key": spans_key,
-            "task": task,
-            "entities_key": entities_key,
-            "max_span_width": max_span_width,
-            "relation_threshold": relation_threshold,
-            "symmetric_labels": list(symmetric_labels),
-            "negative_spans": negative_spans,
-            "negative_relations": negative_relations,
-            "negative_sampling": negative_sampling,
-            "max_relation_distance": max_relation_distance,
-            "entities_per_token": entities_per_token,
-            "relations_per_token": relations_per_token,
-            "overwrite_ents": overwrite_ents,
-            "entity_labels": [],
-            "relation_labels": [],
-            "width": None,
-        }
+        self._owner = Owner()
+        self._said: SaidT = {}
+        self._is_new = True
         self._reported: Set[str] = set()
-        self._check_settings()
+        self.name = name
+        unknown = sorted(set(settings) - set(DEFAULTS))
+        if unknown:
+            raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
+        values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
+        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "learned_types": None, "width": None}
+        self.check_settings()
+        install_extension()
+        one_thread_in_workers(self)
+
+    @property
+    def cfg(self) -> Settings:
+        """RETURNS (Settings): The settings, the labels, and the width of the embeddings."""
+        return TrainablePipe.cfg.__get__(self)
+
+    @cfg.setter
+    def cfg(self, cfg: Dict[str, Any]) -> None:
+        TrainablePipe.cfg.__set__(self, Settings(cfg, self._keep_in_step))
+        for name, value in self.cfg.items():
+            self._keep_in_step(name, value)
 
     @property
     def entity_labels(self) -> Tuple[str, ...]:
@@ -225,21 +145,26 @@ class Spert(TrainablePipe):
         """RETURNS (Dict[str, List[str]]): The labels in the form that `initialize` takes."""
         return {"entities": list(self.entity_labels), "relations": list(self.relation_labels)}
 
-    def add_label(self, label: str, kind: Literal["entity", "relation"] = "entity") -> int:
-        """Add a label before the component is initialized.
+    def add_label(self, label: str, kind: LabelKindT = "entity") -> int:
+        """Add a label. The classifiers of a trained component grow: it decides as before until it is trained on.
 
         label (str): The label.
         kind (str): "entity" or "relation".
         RETURNS (int): 1, or 0 if the label was there already.
-        RAISES (ValueError): If the component is initialized.
+        RAISES (ValueError): If label or kind is of the wrong form.
         """
-        labels = self.cfg[f"{kind}_labels"]
-        if label in labels:
+        if not isinstance(label, str) or not label or kind not in get_args(LabelKindT):
+            raise ValueError(Errors.S015.format(name=self.name, label=repr(label), kind=repr(kind)))
+        if label in self.cfg[f"{kind}_labels"]:
             return 0
-        if self.model.has_ref("head"):
-            raise ValueError(Errors.S015.format(name=self.name, label=label))
-        labels.append(label)
+        self.cfg[f"{kind}_labels"].append(label)
         self.vocab.strings.add(label)
+        if self.model.has_ref("head"):
+            # Imports torch.
+            from .ml.growth import grow
+
+            sizes = self._sizes(self.cfg)
+            grow(self.model, sizes["nE"], sizes["nR"])
         return 1
 
     def predict(self, docs: Iterable[Doc]) -> Scores:
@@ -248,14 +173,11 @@ class Spert(TrainablePipe):
         docs (Iterable[Doc]): The documents.
         RETURNS (Scores): Entities and pairs in tokens of the batch, with probabilities.
         """
+        from .ml.model import Search
+
         docs = list(docs)
-        search = Search(
-            spans=self._given_spans(docs) if self.cfg["task"] == "relations" else None,
-            relations=self.cfg["task"] != "entities",
-            max_distance=self.cfg["max_relation_distance"],
-            entities_per_token=self.cfg["entities_per_token"],
-        )
-        return self.model.predict((docs, search))
+        given = self._given_spans(docs) if self.cfg["task"] == "relations" else None
+        return self.model.predict((docs, Search(Decoder.from_config(self.cfg), given)))
 
     def set_annotations(self, docs: Iterable[Doc], scores: Scores) -> None:
         """Write entities to doc.spans and doc.ents, and relations to doc._.relations.
@@ -264,25 +186,33 @@ class Spert(TrainablePipe):
         scores (Scores): What predict returned for them.
         """
         docs = list(docs)
-        self._report_dropped(docs, scores)
-        self._report_cut(docs, scores)
+        # Again, as another package may have taken the name since.
+        install_extension()
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
+        self._report_dropped(docs, offsets, scores)
+        self._report_cut(docs, offsets, scores)
+        decoder = Decoder.from_config(self.cfg)
+        n_tokens = numpy.diff(numpy.searchsorted(scores.tokens, offsets)).tolist()
         span_bounds = numpy.searchsorted(scores.spans[:, 0], offsets)
         pair_bounds = numpy.searchsorted(scores.pairs.min(axis=1), span_bounds)
         for i, doc in enumerate(docs):
             low, high = span_bounds[i : i + 2]
             first, last = pair_bounds[i : i + 2]
-            rows = self._decode(doc, scores.pairs[first:last] - low, scores.pair_scores[first:last])
+            pairs, pair_scores = scores.pairs[first:last] - low, scores.pair_scores[first:last]
+            columns = scores.span_labels[low:high]
+            rows, n_found = decoder.find_relations(pairs, columns, pair_scores, n_tokens[i])
+            self._report_limit(doc, n_tokens[i], n_found)
             if self.cfg["task"] == "relations":
                 set_entities(doc, self.cfg["spans_key"], self._given(doc), rows)
                 continue
             bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
-            labels = scores.span_labels[low:high] - 1
             spans = [
-                Span(doc, start, end, label=self.cfg["entity_labels"][label])
-                for (start, end), label in zip(bounds.tolist(), labels.tolist())
+                Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
+                for (start, end), column in zip(bounds.tolist(), columns.tolist())
             ]
-            set_entities(doc, self.cfg["spans_key"], spans, rows, span_scores)
+            # Without relations nothing is said of them: not that there are none.
+            known = rows if self.cfg["task"] == "joint" else None
+            set_entities(doc, self.cfg["spans_key"], spans, known, span_scores)
             self._set_ents(doc, spans, bounds, span_scores)
 
     def update(
@@ -310,8 +240,8 @@ class Spert(TrainablePipe):
             # A transformer does not even announce such a batch, so nothing waits for a gradient.
             return losses
         set_dropout_rate(self.model, drop)
-        samples = self.get_samples(examples)
-        scores, backprop = self.model.begin_update(([eg.predicted for eg in examples], samples))
+        docs = [eg.predicted for eg in examples]
+        scores, backprop = self.model.begin_update((docs, self._training(examples)))
         loss, d_scores = self.get_loss(examples, scores)
         if not math.isfinite(loss):
             raise ValueError(Errors.S030.format(name=self.name, loss=loss, doc=describe_doc(examples[0].reference)))
@@ -331,29 +261,56 @@ class Spert(TrainablePipe):
         """
         span_logits, pair_logits, samples = scores
         ops = self.model.ops
-        loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
+        if samples.given:
+            loss, d_span_logits = 0.0, ops.alloc2f(*span_logits.shape)
+        else:
+            loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
         pair_loss, d_pair_logits = relation_loss(pair_logits, ops.asarray2f(samples.pair_labels))  # type: ignore[arg-type]
         return loss + pair_loss, (d_span_logits, d_pair_logits)
 
-    def get_samples(self, examples: Iterable[Example]) -> Samples:
+    def get_samples(self, examples: Iterable[Example], layout: Layout) -> Samples:
         """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
 
         examples (Iterable[Example]): The batch.
-        RETURNS (Samples): Spans and pairs in tokens of the batch.
+        layout (Layout): Which of its tokens the encoder sees.
+        RETURNS (Samples): Spans and pairs.
         RAISES (ValueError): If a label is unknown.
         """
-        parts = [Samples.empty(len(self.relation_labels))]
-        n_spans = n_tokens = 0
+        task, n_labels = self.cfg["task"], len(self.relation_labels) if self.cfg["task"] != "entities" else 0
+        sampling = Sampling(
+            max_width=self.cfg["max_span_width"],
+            negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
+            negative_relations=self.cfg["negative_relations"] if n_labels else 0,
+            max_distance=self.cfg["max_relation_distance"],
+            weak=self.cfg["negative_sampling"] == "weak",
+            given=task == "relations",
+        )
+        parts = [Samples.empty(n_labels, sampling.given)]
+        offset = 0
         for example in examples:
-            bounds = sentence_bounds([example.predicted])
-            gold = self._align(example, bounds)
+            doc = example.predicted
+            first, last = numpy.searchsorted(layout.tokens, [offset, offset + len(doc)])
+            tokens = layout.tokens[first:last] - offset
+            visible = numpy.zeros(len(doc), dtype=bool)
+            visible[tokens] = True
+            gold = self._align(example, sentence_bounds([doc]), visible)
             if gold.annotated:
                 self._check_labels(example.reference, gold, self.label_data)
-                for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
-                    part = self._sample_sentence(gold, start, end)
-                    parts.append(part.shift(start + n_tokens, n_spans))
-                    n_spans += len(part.spans)
-            n_tokens += len(example.predicted)
+                entities, entity_labels, relations = self._to_arrays(gold, offset, layout)
+                # Sentences of white space alone are no sentences of the layout.
+                low, high = numpy.searchsorted(layout.sentences, [first, last])
+                part = sample_sentences(
+                    entities - first,
+                    entity_labels,
+                    relations,
+                    n_labels,
+                    layout.sentences[low : high + 1] - first,
+                    gold.unknown[tokens],
+                    replace(sampling, relations_known=gold.relations_known),
+                )
+                part.spans += first
+                parts.append(part)
+            offset += len(doc)
         return Samples.concatenate(parts)
 
     def initialize(
@@ -372,25 +329,74 @@ class Spert(TrainablePipe):
             label is not among those given, or if there is no encoder to listen to.
         """
         validate_get_examples(get_examples, "Spert.initialize")
-        self._check_settings()
+        self.check_settings()
+        if nlp is not None:
+            self._attach_again(nlp)
         transformer = find_transformer(self.model, nlp, self, self.name) if nlp is not None else None
-        labels = self._expected_labels(labels)
-        counts = self._count(get_examples(), nlp, transformer, labels)
-        if not any(labels.values()):
-            labels = {"entities": labels_of(counts.entities), "relations": labels_of(counts.relations)}
-        self._check_counts(counts, labels["relations"])
+        # Those that were added before. An earlier initialization's labels are those of its data.
+        known = self.label_data if labels is None and not self.model.has_ref("head") else self._given_labels(labels)
+        counts = self._count(get_examples(), nlp, transformer, known if labels is not None else None)
+        if labels is None or not any(known.values()):
+            known = counts.union(known)
+        warnings = check_counts(counts, known, self.cfg, self.name)
+        if counts.relations_unknown and self.cfg["task"] != "entities":
+            self._warn_once("W010", n=counts.relations_unknown, docs=counts.docs)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
         # What an earlier initialization made stays until nothing can be wrong with the new data.
         if self.model.has_ref("head"):
             self.model.attrs["remove_head"](self.model)
         self.cfg.update(entity_labels=[], relation_labels=[], width=width)
-        for label in labels["entities"]:
-            self.add_label(label, "entity")
-        for label in labels["relations"]:
-            self.add_label(label, "relation")
-        logger.info(counts.table())
+        self._reported.clear()
+        self._add_labels(known)
+        self.cfg["learned_types"] = [list(row) for row in counts.common_types(self.cfg["relation_types_share"])]
+        # The settings may be for labels that there are not.
+        Decoder.from_config(self.cfg)
+        self._report(warnings, counts, nlp)
         self.make_head()
+
+    def add_labels(self, get_examples: Callable[[], Iterable[Example]], nlp: Language) -> None:
+        """Add the labels of new training data to a trained component, and report what can be learned from the data.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
+        nlp (Language): The pipeline.
+        RAISES (ValueError): If nothing can be learned from the data.
+        """
+        validate_get_examples(get_examples, "Spert.add_labels")
+        self._attach_again(nlp)
+        transformer = find_transformer(self.model, nlp, self, self.name)
+        counts = self._count(get_examples(), nlp, transformer, None)
+        known = counts.union(self.label_data)
+        warnings = check_counts(counts, known, self.cfg, self.name)
+        self._add_labels(known)
+        learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
+        learned.update(counts.common_types(self.cfg["relation_types_share"]))
+        self.cfg["learned_types"] = [list(row) for row in sorted(learned)]
+        self._report(warnings, counts, nlp)
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
+        """Score predictions. Gold annotation with labels that the component doesn't have is reported.
+
+        examples (Iterable[Example]): Predicted documents with their references.
+        RETURNS (Dict[str, Any]): The scores, see `score_spert`.
+        """
+        examples = list(examples)
+        unknown = unknown_labels(examples, self.cfg)
+        if unknown and any(self.label_data.values()):
+            self._warn_once("W008", n=sum(unknown.values()), labels=show_counts(unknown))
+        return super().score(examples, **kwargs)
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Change the weights.
+
+        sgd (Optimizer): The optimizer.
+        """
+        # What was reported of the model before is not true of this one.
+        self._reported -= OF_THE_MODEL
+        if self.model.has_ref("head") and hasattr(sgd, "add_head"):
+            # The optimizer may have a learning rate for the component's own layers.
+            sgd.add_head(self.model.get_ref("head"))
+        super().finish_update(sgd)
 
     def make_head(self) -> None:
         """Make the model's head, with fresh weights, once the labels and the encoder's width (in `cfg`) are set."""
@@ -401,6 +407,48 @@ class Spert(TrainablePipe):
             # Not model.initialize: the encoder is initialized, or loaded, on its own.
             init(self.model, None, None)
 
+    def attach(self, nlp: Language, said: Dict[str, Any]) -> None:
+        """Keep the config of a pipeline in step with `cfg`.
+
+        nlp (Language): The pipeline that the component is in, or will be.
+        said (Dict[str, Any]): The settings in its config.
+        """
+        self._owner = Owner(nlp)
+        self._said = {name: [plain(value)] for name, value in said.items()}
+
+    def check_settings(self) -> None:
+        """Make sure that `cfg` holds nothing that makes no sense.
+
+        RAISES (ValueError): If a setting is of the wrong kind or out of range.
+        """
+        check_settings(self.cfg, self.name)
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Save the component to bytes.
+
+        exclude (Iterable[str]): Names of parts to leave out.
+        RETURNS (bytes): The component.
+        """
+        serialize = {
+            "cfg": lambda: srsly.json_dumps(self._cfg_to_save()),
+            "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
+            "model": lambda: self.model.to_bytes(),
+        }
+        return util.to_bytes(serialize, exclude)
+
+    def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:
+        """Save the component to a directory.
+
+        path (Union[str, Path]): The directory.
+        exclude (Iterable[str]): Names of parts to leave out.
+        """
+        serialize = {
+            "cfg": lambda p: srsly.write_json(p, self._cfg_to_save(said_beside(Path(path)))),
+            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
+            "model": lambda p: self.model.to_disk(p),
+        }
+        util.to_disk(path, serialize, exclude)
+
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Spert":
         """Load the component from bytes.
 
@@ -410,7 +458,8 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda b: self._load_cfg(srsly.json_loads(b)),
+            # Not srsly: it reads numbers without their last digit.
+            "cfg": lambda b: self._load_cfg(json.loads(b), exclude),
             "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
             "model": lambda b: self._load_model(b),
         }
@@ -426,48 +475,33 @@ class Spert(TrainablePipe):
         RAISES (ValueError): If the weights don't fit the labels and the width.
         """
         deserialize = {
-            "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
+            "cfg": lambda p: self._load_cfg(json.loads(Path(p).read_text("utf8")), exclude),
             "vocab": lambda p: self._load_vocab(p, exclude),
             "model": lambda p: self._load_model(Path(p).read_bytes()),
         }
         util.from_disk(path, deserialize, exclude)
         return self
 
-    def _check_settings(self) -> None:
-        cfg = self.cfg
-        checks = {
-            "task": (cfg["task"] in ("joint", "entities", "relations"), "'joint', 'entities' or 'relations'"),
-            "negative_sampling": (cfg["negative_sampling"] in ("strong", "weak"), "'strong' or 'weak'"),
-            "max_span_width": (cfg["max_span_width"] >= 1, "at least 1"),
-            "relation_threshold": (0.0 <= cfg["relation_threshold"] <= 1.0, "between 0 and 1"),
-            "negative_spans": (cfg["negative_spans"] >= 0, "at least 0"),
-            "negative_relations": (cfg["negative_relations"] >= 0, "at least 0"),
-            "max_relation_distance": (cfg["max_relation_distance"] >= 0, "at least 0 (0 for no limit)"),
-            "entities_per_token": (cfg["entities_per_token"] >= 0, "at least 0 (0 for no limit)"),
-            "relations_per_token": (cfg["relations_per_token"] >= 0, "at least 0 (0 for no limit)"),
-        }
-        for setting, (holds, expected) in checks.items():
-            if not holds:
-                raise ValueError(
-                    Errors.S031.format(setting=setting, name=self.name, expected=expected, value=cfg[setting])
-                )
-
-    def _expected_labels(self, labels: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:
-        """The labels to initialize with, or none to take those of the data."""
-        if labels is None:
-            # Those that were added before. An earlier initialization's labels are those of its data.
-            return self.label_data if not self.model.has_ref("head") else {"entities": [], "relations": []}
+    def _given_labels(self, labels: Optional[LabelsT]) -> LabelsT:
+        """The labels of the config in their full form; none if there are none."""
         form = {"entities": ["PERSON", "..."], "relations": ["works_for", "..."]}
+        labels = {} if labels is None else labels
         if not isinstance(labels, dict) or set(labels) - set(form):
             raise ValueError(Errors.S016.format(name=self.name, form=form, value=labels))
         return {kind: list(labels.get(kind) or []) for kind in form}
+
+    def _add_labels(self, labels: LabelsT) -> None:
+        for label in labels["entities"]:
+            self.add_label(label, "entity")
+        for label in labels["relations"]:
+            self.add_label(label, "relation")
 
     def _count(
         self,
         examples: Iterable[Example],
         nlp: Optional[Language],
         transformer: Optional[Model],
-        labels: Dict[str, List[str]],
+        labels: Optional[LabelsT],
     ) -> GoldCounts:
         """Align all gold annotation, with the sentence marks that training will see."""
         counts = GoldCounts()
@@ -478,32 +512,24 @@ class Spert(TrainablePipe):
                 for annotate in annotators:
                     doc = annotate(doc)
                 example = Example(doc, example.reference)
-            covered = None
+            visible = None
             if transformer is not None:
-                from .ml.wordpieces import seen_tokens
+                from .ml.encoders.transformer import seen_tokens
 
-                covered = seen_tokens(transformer, example.predicted)
-            gold = self._align(example, sentence_bounds([example.predicted]), covered)
-            if any(labels.values()):
+                visible = seen_tokens(transformer, example.predicted)
+            gold = self._align(example, sentence_bounds([example.predicted]), visible)
+            if labels is not None and any(labels.values()):
                 self._check_labels(example.reference, gold, labels)
             counts.add(gold)
         return counts
 
-    def _check_counts(self, counts: GoldCounts, relation_labels: List[str]) -> None:
-        """Make sure that there is something to learn from."""
-        n_entities, n_relations = sum(counts.entities.values()), sum(counts.relations.values())
-        if not n_entities:
-            raise ValueError(Errors.S010.format(name=self.name, docs=counts.docs, key=self.cfg["spans_key"]))
-        if self.cfg["task"] == "entities":
-            return
-        symmetric = self.cfg["symmetric_labels"]
-        if not n_relations and (relation_labels or symmetric or self.cfg["task"] == "relations"):
-            raise ValueError(
-                Errors.S011.format(name=self.name, labels=relation_labels, docs=counts.docs, ents=n_entities)
-            )
-        unknown = sorted(set(symmetric) - set(relation_labels))
-        if unknown:
-            raise ValueError(Errors.S017.format(name=self.name, label=unknown[0], labels=relation_labels))
+    def _report(self, warnings: List[str], counts: GoldCounts, nlp: Optional[Language]) -> None:
+        """Tell what was found in the training data, and what can't go well."""
+        if nlp is not None:
+            warnings = [*warnings, *check_pipeline(nlp, self)]
+        logger.info(counts.table())
+        for warning in warnings:
+            logger.warning(warning)
 
     def _sizes(self, cfg: Dict[str, Any]) -> Dict[str, int]:
         """The dimensions of the model for these settings."""
@@ -514,12 +540,46 @@ class Spert(TrainablePipe):
             "nW": cfg["max_span_width"],
         }
 
-    def _load_cfg(self, cfg: Dict[str, Any]) -> None:
+    def _attach_again(self, nlp: Language) -> None:
+        """Keep the config of a pipeline in step that took the component as its source, or is a copy."""
+        if self._owner.is_of(nlp):
+            return
+        self._owner = Owner(nlp)
+        block = self._owner.block(self)
+        if block is not None:
+            block.update({name: plain(self.cfg[name]) for name in self._said})
+            self._said = {name: [plain(self.cfg[name])] for name in self._said}
+
+    def _keep_in_step(self, name: str, value: Any) -> None:
+        """Change the pipeline's config as `cfg` was changed."""
+        if name in self._said and not same(value, self._said[name][-1]):
+            block = self._owner.block(self)
+            if block is not None:
+                block[name] = plain(value)
+                self._said[name].append(plain(value))
+
+    def _cfg_to_save(self, said: Optional[SaidT] = None) -> Dict[str, Any]:
+        return {**self.cfg, CONFIG_KEY: said or self._said}
+
+    def _load_cfg(self, cfg: Dict[str, Any], exclude: Iterable[str]) -> None:
+        saved = cfg.pop(CONFIG_KEY, {})
         loaded = {**self.cfg, **cfg}
+        # The config may have been edited where a whole pipeline is loaded, which reads its vocabulary itself, into
+        # components that were made for this. A component that is loaded alone was made with any config.
+        edited = edits(loaded, self._said, saved) if self._is_new and "vocab" in exclude else {}
         sizes = self._sizes(loaded)
+        for name, value in edited.items():
+            if loaded["width"] is not None and self._sizes({**loaded, name: value}) != sizes:
+                text = Errors.S034.format(name=self.name, setting=name, value=repr(value), trained=repr(loaded[name]))
+                raise ValueError(text)
+        loaded.update(edited)
+        check_settings(loaded, self.name)
         if self.model.has_ref("head") and any(self.model.maybe_get_dim(name) != n for name, n in sizes.items()):
             raise ValueError(self._misfit())
-        self.cfg.update(cfg)
+        self._is_new = False
+        self._reported.clear()
+        self.cfg = loaded
+        self._said = {name: values[-1:] for name, values in self._said.items()}
         if loaded["width"] is not None and not self.model.has_ref("head"):
             self.make_head()
 
@@ -541,15 +601,25 @@ class Spert(TrainablePipe):
             max_width=self.cfg["max_span_width"],
         )
 
-    def _align(self, example: Example, bounds: Ints, covered: Optional[Any] = None) -> Gold:
+    def _align(self, example: Example, bounds: Ints, visible: Optional[Bools] = None) -> Gold:
         return align_gold(
             example,
             self.cfg["spans_key"],
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
-            covered=covered,
+            visible=visible,
+            possible=self._possible_types(),
         )
+
+    def _possible_types(self) -> Optional[Callable[[str, str, str], bool]]:
+        """Which relations there can be by the config. What was learned rules nothing out that is annotated."""
+        types = self.cfg["relation_types"]
+        if types is None or types == LEARN:
+            return None
+        possible = {tuple(row) for row in types}
+        possible |= {(label, tail, head) for label, head, tail in possible if label in self.cfg["symmetric_labels"]}
+        return lambda *row: row in possible
 
     def _check_labels(self, doc: Doc, gold: Gold, labels: Dict[str, List[str]]) -> None:
         """Make sure that all labels of a document are known."""
@@ -564,35 +634,26 @@ class Spert(TrainablePipe):
                     )
                     raise ValueError(text)
 
-    def _sample_sentence(self, gold: Gold, start: int, end: int) -> Samples:
-        """Samples of the sentence from start to end, in its own tokens."""
-        task = self.cfg["task"]
-        chosen = [i for i, (first, _, _) in enumerate(gold.entities) if start <= first < end]
-        position = {i: n for n, i in enumerate(chosen)}
-        pairs: Dict[Tuple[int, int], Any] = {}
-        for head, tail, label in gold.relations if task != "entities" else ():
-            if head in position:
-                pair = (position[head], position[tail])
-                if label in self.cfg["symmetric_labels"]:
-                    # Entities are sorted, so that this is textual order.
-                    pair = (min(pair), max(pair))
-                row = pairs.setdefault(pair, numpy.zeros(len(self.relation_labels), dtype="float32"))
-                row[self.cfg["relation_labels"].index(label)] = 1.0
-        samples = sample_sentence(
-            end - start,
-            numpy.asarray([gold.entities[i][:2] for i in chosen], dtype="int64").reshape(-1, 2) - start,
-            numpy.asarray([1 + self.cfg["entity_labels"].index(gold.entities[i][2]) for i in chosen], dtype="int64"),
-            numpy.asarray(list(pairs), dtype="int64").reshape(-1, 2),
-            numpy.asarray(list(pairs.values()), dtype="float32").reshape(len(pairs), len(self.relation_labels)),
-            max_width=self.cfg["max_span_width"],
-            negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
-            negative_relations=self.cfg["negative_relations"] if self.relation_labels and task != "entities" else 0,
-            max_distance=self.cfg["max_relation_distance"],
-            weak=self.cfg["negative_sampling"] == "weak",
+    def _training(self, examples: List[Example]) -> "Training":
+        from .ml.model import Training
+
+        cfg = self.cfg
+        near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
+        return Training(partial(self.get_samples, examples), near_misses)
+
+    def _to_arrays(self, gold: Gold, offset: int, layout: Layout) -> Tuple[Ints, Ints, Ints]:
+        """Entities in visible tokens of the batch, their columns, and rows of head, tail and column of the relation."""
+        entities = layout.visible(
+            numpy.asarray([row[:2] for row in gold.entities], dtype="int64").reshape(-1, 2) + offset
         )
-        if task == "relations":
-            samples.span_labels[:] = UNKNOWN
-        return samples
+        labels = [1 + self.cfg["entity_labels"].index(label) for _, _, label in gold.entities]
+        relations = []
+        for head, tail, label in gold.relations if self.cfg["task"] != "entities" else ():
+            if label in self.cfg["symmetric_labels"]:
+                # Entities are sorted, so that this is textual order.
+                head, tail = min(head, tail), max(head, tail)
+            relations.append((head, tail, self.cfg["relation_labels"].index(label)))
+        return entities, numpy.asarray(labels, dtype="int64"), numpy.asarray(relations, dtype="int64").reshape(-1, 3)
 
     def _given(self, doc: Doc) -> List[Span]:
         """The entities to relate, for task "relations", sorted."""
@@ -602,55 +663,50 @@ class Spert(TrainablePipe):
         spans = doc.ents if key is None else doc.spans[key]
         return sorted(spans, key=lambda span: (span.start, span.end))
 
-    def _given_spans(self, docs: Sequence[Doc]) -> Ints:
-        """Token boundaries of the given entities in the batch. What lies beyond the end of a sentence is cut."""
-        rows = []
+    def _given_spans(self, docs: Sequence[Doc]) -> Given:
+        """The given entities in the batch. What lies beyond the end of a sentence is cut."""
+        rows, labels = [], []
+        columns = {label: i for i, label in enumerate(self.entity_labels, start=1)}
         offset = 0
         for doc in docs:
-            rows.extend([(span.start + offset, span.end + offset) for span in self._given(doc)])
+            for span in self._given(doc):
+                rows.append((span.start + offset, span.end + offset))
+                labels.append(columns.get(span.label_, 0))
             offset += len(doc)
         spans = numpy.asarray(rows, dtype="int64").reshape(-1, 2)
         bounds = sentence_bounds(docs)
         ends = bounds[numpy.searchsorted(bounds, spans[:, 0], side="right").clip(max=len(bounds) - 1)]
-        return numpy.stack([spans[:, 0], numpy.minimum(spans[:, 1], ends)], axis=1)
+        spans[:, 1] = numpy.minimum(spans[:, 1], ends)
+        return Given(spans, numpy.asarray(labels, dtype="int64"))
 
     def _set_ents(self, doc: Doc, spans: List[Span], bounds: Ints, scores: Any) -> None:
         kept = [] if self.cfg["overwrite_ents"] else list(doc.ents)
+        blocked = [] if self.cfg["overwrite_ents"] else blocked_tokens(doc)
         taken = numpy.zeros(len(doc) + 1, dtype="int64")
-        for ent in kept:
+        for ent in [*kept, *blocked]:
             taken[ent.start + 1 : ent.end + 1] = 1
         n_taken = numpy.cumsum(taken)
         free = n_taken[bounds[:, 0]] == n_taken[bounds[:, 1]]
         free[free] = best_non_overlapping(bounds[free], scores[free])
-        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)])
+        doc.set_ents([*kept, *(span for span, chosen in zip(spans, free) if chosen)], blocked=blocked)
 
-    def _decode(self, doc: Doc, pairs: Ints, scores: Any) -> List[Tuple[int, int, str, float]]:
-        threshold = self.cfg["relation_threshold"]
-        limit = math.ceil(len(doc) * self.cfg["relations_per_token"])
-        n = int((scores >= threshold).sum())
-        if limit and n > limit:
-            self._warn_once("W002", limit=limit, n=n, tokens=len(doc), doc=describe_doc(doc))
-        return decode_relations(pairs, scores, self.relation_labels, threshold, self.cfg["symmetric_labels"], limit)
+    def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
+        limit = math.ceil(n_tokens * self.cfg["relations_per_token"])
+        if limit and n_found > limit:
+            self._warn_once("W002", limit=limit, n=n_found, tokens=n_tokens, doc=describe_doc(doc))
 
-    def _report_dropped(self, docs: Sequence[Doc], scores: Scores) -> None:
-        if not scores.dropped.any():
-            return
-        sentence = int(scores.dropped.argmax())
-        bounds = sentence_bounds(docs)
-        offsets = numpy.cumsum([len(doc) for doc in docs])
-        doc = docs[int(numpy.searchsorted(offsets, bounds[sentence], side="right"))]
-        n_tokens = int(bounds[sentence + 1] - bounds[sentence])
-        limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
-        n = limit + int(scores.dropped[sentence])
-        self._warn_once("W001", limit=limit, n=n, tokens=n_tokens, doc=describe_doc(doc))
+    def _report_dropped(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
+        if len(scores.dropped):
+            token, n_tokens, n_dropped = scores.dropped[scores.dropped[:, 2].argmax()].tolist()
+            doc = docs[int(numpy.searchsorted(offsets, token, side="right")) - 1]
+            limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
+            self._warn_once("W001", limit=limit, n=limit + n_dropped, tokens=n_tokens, doc=describe_doc(doc))
 
-    def _report_cut(self, docs: Sequence[Doc], scores: Scores) -> None:
-        if not len(scores.cut):
-            return
-        owners = numpy.searchsorted(numpy.cumsum([len(doc) for doc in docs]), scores.cut, side="right")
-        counts = numpy.bincount(owners)
-        doc = docs[int(counts.argmax())]
-        self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=describe_doc(doc))
+    def _report_cut(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
+        if len(scores.cut):
+            counts = numpy.bincount(numpy.searchsorted(offsets, scores.cut, side="right") - 1)
+            doc = docs[int(counts.argmax())]
+            self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=describe_doc(doc))
 
     def _warn_once(self, code: str, **values: Any) -> None:
         if code not in self._reported:

@@ -1,21 +1,23 @@
 """Scores of entities and relations, counted against all gold annotation. Fractions from 0 to 1."""
 
 from functools import partial
-from typing import Any, Callable, Collection, Dict, Hashable, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, Iterator, Optional, Set, Tuple
 
+import numpy
 from spacy.scorer import PRFScore, get_ner_prf
 from spacy.tokens import Span
 from spacy.training import Example
 
-from .alignment import gold_entities, gold_relations, map_span, token_map
+from .alignment import TokenMap, gold_entities, gold_relations, unknown_tokens
 from .errors import Errors
+from .ml.arrays import Bools
 from .relations import DEFAULT_SPANS_KEY, get_relations
 
 # Symmetric labels are counted once and without order, as the original does ("once"), as directed ("directed", as PURE
 # does), or in both orders ("twice", as PL-Marker does). Published figures differ in this.
 SYMMETRIC = ("once", "directed", "twice")
 
-Labelled = Tuple[str, Hashable]
+Labelled = Tuple[str, Tuple]
 CountsT = Dict[str, Dict[str, PRFScore]]
 
 
@@ -30,6 +32,15 @@ def make_spert_scorer(symmetric: str = "once") -> Callable[..., Dict[str, Any]]:
     return partial(score_spert, symmetric=symmetric)
 
 
+def symmetric_of(scorer: Optional[Callable]) -> str:
+    """How a component's scorer counts relations of symmetric labels.
+
+    scorer (Optional[Callable]): The scorer.
+    RETURNS (str): "once", "directed" or "twice"; "once" for a scorer that `make_spert_scorer` has not made.
+    """
+    return (getattr(scorer, "keywords", None) or {}).get("symmetric", "once")
+
+
 def score_spert(
     examples: Iterable[Example],
     *,
@@ -40,8 +51,10 @@ def score_spert(
 ) -> Dict[str, Any]:
     """Score entities and relations.
 
-    Predictions are compared in tokens of the reference. One that does not fall on its tokens is wrong; a gold relation
-    counts whether or not its entities were found. Documents whose entities are not annotated are left out.
+    Predictions are compared in tokens of the reference, without white space at their edges. One that does not fall on
+    its tokens is wrong; a gold relation counts whether or not its entities were found. What is not known counts neither
+    way: documents without annotated entities are left out, those without annotated relations for relations, and
+    predictions that touch tokens without annotation unless they are right.
 
     examples (Iterable[Example]): Predicted documents with their references.
     spans_key (str): The span group to score.
@@ -49,8 +62,9 @@ def score_spert(
     symmetric (str): How they are counted: "once", "directed" or "twice".
     RETURNS (Dict[str, Any]): For the prefixes `spans_{spans_key}`, `rels` (boundaries and label) and `rels_strict`
         (entity labels too): `_p`, `_r`, `_f` over all, `_macro_p`, `_macro_r` and `_macro_f`, the means over the labels
-        that occur, and `_per_type`, a dict of p, r and f for each label. Further those of `doc.ents`: `ents_p`,
-        `ents_r`, `ents_f`, `ents_per_type`.
+        that occur, and `_per_type`, a dict of p, r and f for each label. With another spans_key than the default,
+        `rels_{spans_key}` and `rels_strict_{spans_key}`. Further those of `doc.ents`: `ents_p`, `ents_r`, `ents_f`,
+        `ents_per_type`.
     """
     examples = list(examples)
     counts = count_spert(examples, spans_key=spans_key, symmetric_labels=symmetric_labels, symmetric=symmetric)
@@ -66,7 +80,7 @@ def scores_of(counts: CountsT, spans_key: str = DEFAULT_SPANS_KEY) -> Dict[str, 
     """
     scores: Dict[str, Any] = {}
     for name, types in counts.items():
-        prefix = f"spans_{spans_key}" if name == "spans" else name
+        prefix = name if name != "spans" and spans_key == DEFAULT_SPANS_KEY else f"{name}_{spans_key}"
         per_type = {label: score.to_dict() for label, score in types.items()}
         total = sum(types.values(), PRFScore()).to_dict()
         scores.update({f"{prefix}_{key}": value for key, value in total.items()})
@@ -92,17 +106,22 @@ def count_spert(
     """
     counts: CountsT = {"spans": {}, "rels": {}, "rels_strict": {}}
     for example in examples:
-        gold_spans = gold_entities(example.reference, spans_key)
+        reference, predicted = example.reference, example.predicted
+        gold_spans, relations = gold_entities(reference, spans_key), gold_relations(reference, spans_key)
         if gold_spans is None:
             continue
-        gold = _Reader(gold_spans, gold_relations(example.reference, spans_key), symmetric_labels, symmetric)
-        predicted_spans = list(example.predicted.spans.get(spans_key, []))
-        relations = get_relations(example.predicted, spans_key)
-        predicted = _Reader(predicted_spans, relations, symmetric_labels, symmetric, example)
+        counting = symmetric_labels, symmetric
+        to_itself, to_reference = (TokenMap(doc, reference, example) for doc in (reference, predicted))
+        gold = Annotation(gold_spans, relations or (), to_itself, *counting)
+        spans, unknown = predicted.spans.get(spans_key, ()), unknown_tokens(reference)
+        found = Annotation(spans, get_relations(predicted, spans_key), to_reference, *counting, unknown)
         for name, types in counts.items():
-            right, found = set(getattr(gold, name)()), set(getattr(predicted, name)())
-            for label in sorted({label for label, _ in right | found}):
-                of_label = ({item for item in side if item[0] == label} for side in (found, right))
+            if name != "spans" and relations is None:
+                continue
+            right = set(getattr(gold, name)())
+            items = set(getattr(found, name)()) - (found.uncertain - right)
+            for label in sorted({label for label, _ in right | items}):
+                of_label = ({item for item in side if item[0] == label} for side in (items, right))
                 types.setdefault(label, PRFScore()).score_set(*of_label)
     return {name: dict(sorted(types.items())) for name, types in counts.items()}
 
@@ -116,45 +135,50 @@ def macro(values: Collection[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-class _Reader:
-    """The annotation of one document as sets of (label, identity), in tokens of the reference."""
+class Annotation:
+    """The annotation of one document as sets of (label, identity), in tokens of the reference.
+
+    uncertain: What was read that touches tokens without annotation.
+    """
 
     def __init__(
         self,
-        spans: List[Span],
+        spans: Iterable[Span],
         relations: Iterable[Tuple[Span, Span, str, float]],
+        to_reference: TokenMap,
         symmetric_labels: Collection[str],
         symmetric: str,
-        example: Optional[Example] = None,
+        unknown: Optional[Bools] = None,
     ):
-        self._spans = spans
+        self._spans = list(spans)
         self._relations = list(relations)
+        self._map = to_reference
         self._symmetric_labels = symmetric_labels
         self._symmetric = symmetric
-        self._map = token_map(example.predicted, example.reference, example) if example else None
+        self._unknown = numpy.zeros(0, dtype=bool) if unknown is None else unknown
+        self.uncertain: Set[Labelled] = set()
 
     def spans(self) -> Iterator[Labelled]:
         for span in self._spans:
-            yield span.label_, self._bounds(span)
+            yield self._noted((span.label_, self._map.place(span)), span)
 
     def rels(self) -> Iterator[Labelled]:
-        return self._pairs(self._bounds)
+        return self._pairs(self._map.place)
 
     def rels_strict(self) -> Iterator[Labelled]:
-        return self._pairs(lambda span: (*self._bounds(span), span.label_))
+        return self._pairs(lambda span: (*self._map.place(span), span.label_))
 
     def _pairs(self, identify: Callable[[Span], Tuple]) -> Iterator[Labelled]:
         for head, tail, label, _ in self._relations:
             ends = (identify(head), identify(tail))
             if label in self._symmetric_labels and self._symmetric == "once":
                 ends = (min(ends), max(ends))
-            yield label, ends
+            yield self._noted((label, ends), head, tail)
             if label in self._symmetric_labels and self._symmetric == "twice":
-                yield label, (ends[1], ends[0])
+                yield self._noted((label, (ends[1], ends[0])), head, tail)
 
-    def _bounds(self, span: Span) -> Tuple[int, int]:
-        if self._map is None:
-            return span.start, span.end
-        start, end = map_span(span, *self._map)
-        # A span that is none of the reference must stay distinct, and equal to no gold span.
-        return (start, end) if start >= 0 else (-1 - span.start, -1 - span.end)
+    def _noted(self, item: Labelled, *spans: Span) -> Labelled:
+        places = map(self._map.place, spans)
+        if any(self._unknown[place.start : place.end].any() for place in places):
+            self.uncertain.add(item)
+        return item

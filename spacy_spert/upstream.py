@@ -3,7 +3,8 @@
 Imported with the factory, so neither torch nor transformers are imported here.
 """
 
-from typing import Callable, List, Optional
+from itertools import takewhile
+from typing import Callable, Dict, List, Optional, cast
 
 from spacy.language import Language
 from spacy.pipeline import Pipe
@@ -11,6 +12,18 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from .errors import Errors
+
+
+def components_before(nlp: Language, pipe: Pipe) -> Dict[str, Pipe]:
+    """The components that documents pass through before another, also those that are disabled: frozen ones are, while a
+    pipeline is initialized.
+
+    nlp (Language): The pipeline.
+    pipe (Pipe): The other component.
+    RETURNS (Dict[str, Pipe]): Names and components, in order.
+    """
+    before = takewhile(lambda component: component[1] is not pipe, nlp.components)
+    return cast(Dict[str, Pipe], dict(before))
 
 
 def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Optional[Model]:
@@ -30,13 +43,14 @@ def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Opti
         if own is not None:
             own.initialize()
         return own
-    # Also the disabled ones, as frozen components are while the pipeline is initialized.
-    for _, other in nlp.components:
+    before = components_before(nlp, pipe)
+    for other in before.values():
         if listeners[0] in getattr(other, "listeners", ()):
             upstream = getattr(other, "model", None)
             return upstream if hasattr(upstream, "tokenizer") else None
-        if other is pipe:
-            break
+    upstream_name = listeners[0].upstream_name
+    if upstream_name not in ("*", *before):
+        raise ValueError(Errors.S035.format(name=name, upstream=upstream_name, names=list(before)))
     for other_name in nlp.component_names:
         factory = nlp.get_pipe_meta(other_name).factory
         if factory.startswith("curated_transformer"):
@@ -53,9 +67,7 @@ def sentence_annotators(nlp: Language, pipe: Pipe) -> List[Callable[[Doc], Doc]]
     """
     annotators: List[Callable[[Doc], Doc]] = []
     chosen = nlp.config["training"]["annotating_components"]
-    for name, other in nlp.components:
-        if other is pipe:
-            break
+    for name, other in components_before(nlp, pipe).items():
         marks = "token.is_sent_start" in nlp.get_pipe_meta(name).assigns
         if name in chosen and marks and not getattr(other, "is_trainable", False):
             annotators.append(other)

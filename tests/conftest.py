@@ -4,6 +4,11 @@ pytest.register_assert_rewrite("util", "original")
 
 from util import SYMMETRIC, TEXTS, initialize, make_encoder, make_nlp, train  # noqa: E402
 
+from spacy_spert import install_extension  # noqa: E402
+
+# Most tests read doc._.relations, also of documents that no pipeline has made.
+install_extension()
+
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory):

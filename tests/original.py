@@ -16,12 +16,16 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from util import entities_of, relations_of, torch_head
 
-from spacy_spert.ml.wordpieces import get_layout
+from spacy_spert.ml.candidates import all_spans
+from spacy_spert.ml.encoders import get_layout
 
 COPY = Path(__file__).parent / "parity"
 ORIGINAL = Path(__file__).parents[2] / "shared" / "parity"
 DATA = json.loads((COPY / "data.json").read_text(encoding="utf8"))
 SENTENCES = DATA["sentences"]
+
+# Widest span in the figures.
+MAX_WIDTH = DATA["max_span_width"]
 
 Span = Tuple[int, int]
 Pair = Tuple[int, int, int, int]
@@ -82,18 +86,24 @@ def predict_all(nlp: Language, batch_size: int) -> List[Prediction]:
         transformer.set_annotations(docs, transformer.predict(docs))
         states, layout = get_layout(spert.model.ops, docs, [doc._.trf_data for doc in docs])
         with torch.no_grad():
-            encoded = head.encode(torch.cat([torch.from_numpy(state) for state in states]), layout)
-            logits, valid = head.score_all_spans(encoded)
-        starts, widths = valid.T.nonzero()
-        probs = logits[:, widths, starts].softmax(dim=0).T.numpy()
+            encoded = head.encode([torch.from_numpy(state) for state in states], layout)
+            # No token of these sentences is without wordpieces, so that visible tokens are flat ones.
+            bounds = zip(layout.sentences[:-1].tolist(), layout.sentences[1:].tolist())
+            spans = numpy.concatenate([all_spans(end - start, MAX_WIDTH) + start for start, end in bounds])
+            probs = head.classify(encoded, spans, is_train=False)[1].softmax(dim=1).numpy()
+            windows = head.classify_all(encoded)
+        places = (spans[:, 1] - spans[:, 0] - 1, spans[:, 0])
+        numpy.testing.assert_array_equal(windows.labels[places], 1 + probs[:, 1:].argmax(axis=1))
+        numpy.testing.assert_allclose(windows.scores[places], probs[:, 1:].max(axis=1), atol=1e-6)
+        numpy.testing.assert_allclose(windows.none[places], probs[:, 0], atol=1e-6)
         scores = spert.predict(docs)
         spert.set_annotations(docs, scores)
         offset = 0
         for doc in docs:
-            inside = (starts >= offset) & (starts < offset + len(doc))
             span_probs = {
-                (int(start - offset), int(start + width + 1 - offset)): row
-                for start, width, row in zip(starts[inside], widths[inside], probs[inside])
+                (start - offset, end - offset): row
+                for (start, end), row in zip(spans.tolist(), probs)
+                if offset <= start < offset + len(doc)
             }
             pair_probs = {
                 tuple((scores.spans[pair] - offset).reshape(-1).tolist()): row

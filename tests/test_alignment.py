@@ -14,20 +14,24 @@ from spacy_spert.alignment import (
     CUT_OFF,
     LOST_ARGUMENT,
     MISALIGNED,
+    ONLY_SPACE,
     SAME_SPAN,
+    SECOND_LABEL,
     TOO_FAR,
     TOO_WIDE,
+    TRIMMED,
     Gold,
     GoldCounts,
+    Place,
+    TokenMap,
     align_gold,
     gold_entities,
     gold_relations,
     labels_of,
-    map_span,
-    sentence_bounds,
-    token_map,
+    unknown_tokens,
 )
 from spacy_spert.relations import set_entities
+from spacy_spert.sentences import sentence_bounds
 
 VOCAB = Vocab()
 TEXT = "Anna|-|Maria left Neu|-|Ulm for Bonn|."
@@ -100,20 +104,20 @@ def test_blank_token_inside_a_predicted_span():
     assert align(predicted, reference).entities == [(0, 3, "LOC"), (3, 4, "V")]
 
 
-def test_span_that_ends_in_an_unaligned_blank_is_lost():
+def test_span_that_ends_in_an_unaligned_blank_is_trimmed():
     reference = annotate(
         Doc(VOCAB, words=["New", "\n", "York"], spaces=[False] * 3), [(0, 2, "LOC"), (0, 3, "LOC"), (1, 2, "LOC")]
     )
     gold = align(Doc(VOCAB, words=["New", "York"]), reference)
-    assert gold.entities == [(0, 2, "LOC")]
-    assert gold.entity_counts == {("LOC", None): 1, ("LOC", MISALIGNED): 2}
+    assert gold.entities == [(0, 1, "LOC"), (0, 2, "LOC")]
+    assert gold.entity_counts == {("LOC", TRIMMED): 1, ("LOC", None): 1, ("LOC", ONLY_SPACE): 1}
 
 
 def test_blanks_are_not_taken_for_others():
     """The text is a, two blanks, b; the token that is the second blank is the same in both documents."""
     reference = annotate(Doc(VOCAB, words=["a", " ", "b"], spaces=[True, False, False]), [(0, 1, "X"), (1, 3, "Y")])
     gold = align(Doc(VOCAB, words=["a ", " ", "b"], spaces=[False] * 3), reference)
-    assert (gold.entities, gold.entity_counts) == ([(1, 3, "Y")], {("X", MISALIGNED): 1, ("Y", None): 1})
+    assert (gold.entities, gold.entity_counts) == ([(2, 3, "Y")], {("X", MISALIGNED): 1, ("Y", TRIMMED): 1})
 
 
 def test_capital_sigma_before_a_blank():
@@ -143,22 +147,47 @@ def test_token_map_equals_character_offsets(one, two):
     )
     example = Example(predicted, reference)
     for source, target in ((predicted, reference), (reference, predicted)):
-        starts, ends = token_map(source, target, example)
+        tokens = TokenMap(source, target, example)
         token_at = {token.idx: token.i for token in target}
         end_at = {token.idx + len(token): token.i + 1 for token in target}
-        assert starts.tolist() == [token_at.get(token.idx, -1) for token in source]
-        assert ends.tolist() == [end_at.get(token.idx + len(token), -1) for token in source]
+        for start in range(len(source)):
+            for end in range(start + 1, len(source) + 1):
+                span = source[start:end]
+                first, after = token_at.get(span.start_char), end_at.get(span.end_char)
+                if first is not None and after is not None:
+                    assert tokens.place(span) == Place(first, after)
+                else:
+                    touched = [t.i for t in target if t.idx < span.end_char and t.idx + len(t) > span.start_char]
+                    assert tokens.place(span) == Place(touched[0], touched[-1] + 1, (start, end))
 
 
+@pytest.mark.parametrize("words", [["a", "bc", "d"], ["A", "bC", "d"]], ids=["same text", "other case"])
 @pytest.mark.parametrize(
     "start, end, expected",
-    [(0, 1, (0, 1)), (0, 3, (0, 2)), (1, 3, (1, 2)), (0, 2, (-1, -1)), (2, 3, (-1, -1)), (1, 2, (-1, -1))],
+    [
+        (0, 1, (0, 1, ())),
+        (0, 3, (0, 2, ())),
+        (1, 3, (1, 2, ())),
+        (0, 2, (0, 2, (0, 2))),
+        (2, 3, (1, 2, (2, 3))),
+        (1, 2, (1, 2, (1, 2))),
+    ],
 )
-def test_map_span(start, end, expected):
+def test_places(start, end, expected, words):
     """In the target the second and third token are one."""
-    reference, predicted = make("a b|c d"), make("a bc d")
-    maps = token_map(reference, predicted, Example(predicted, reference))
-    assert map_span(Span(reference, start, end), *maps) == expected
+    reference, predicted = make("a b|c d"), Doc(VOCAB, words=words, spaces=[True, True, True])
+    assert TokenMap(reference, predicted, Example(predicted, reference)).place(reference[start:end]) == expected
+
+
+def test_places_of_white_space():
+    """It makes no span another one, and touches nothing where the other document has none."""
+    reference = Doc(VOCAB, words=["\n", "a", "\n", "b"], spaces=[False] * 4)
+    predicted = Doc(VOCAB, words=["a", "b"], spaces=[False] * 2)
+    example = Example(predicted, reference)
+    there, here = TokenMap(reference, predicted, example), TokenMap(reference, reference, example)
+    assert [there.place(reference[i:j]) for i, j in ((0, 2), (0, 3), (1, 4))] == [(0, 1, ()), (0, 1, ()), (0, 2, ())]
+    assert [there.place(reference[i:j]) for i, j in ((0, 1), (1, 1))] == [(-1, -1, (0, 1)), (-1, -1, (1, 1))]
+    assert [here.place(reference[i:j]) for i, j in ((0, 3), (0, 1), (1, 4))] == [(1, 2, ()), (0, 1, ()), (1, 4, ())]
 
 
 # Losses
@@ -207,10 +236,10 @@ def test_sentences_of_the_reference_do_not_matter():
 def test_cut_off(reference):
     covered = numpy.ones(10, dtype=bool)
     covered[[2, 4, 5, 6, 8]] = False
-    gold = align(make(TEXT), reference, covered=covered)
+    gold = align(make(TEXT), reference, visible=covered)
     # One token that the encoder sees is enough.
-    assert gold.entities == [(0, 3, "PER")]
-    assert gold.entity_counts == {("PER", None): 1, ("LOC", CUT_OFF): 2}
+    assert gold.entities == [(0, 2, "PER")]
+    assert gold.entity_counts == {("PER", TRIMMED): 1, ("LOC", CUT_OFF): 2}
     assert gold.relation_counts == {("LEFT", LOST_ARGUMENT): 1, ("NEAR", LOST_ARGUMENT): 1}
 
 
@@ -256,16 +285,99 @@ def test_nested_entities_keep_their_relations():
     assert gold.relations == [(1, 0, "R"), (2, 1, "S")]
 
 
-def test_two_labels_on_one_span_are_refused():
-    reference = annotate(make(TEXT), [*ENTITIES, (4, 7, "ORG")])
-    with pytest.raises(ValueError, match="Anna-Maria left Neu-Ulm.*Neu-Ulm' .tokens 4-7.*'LOC' and 'ORG'"):
-        align(make(TEXT), reference)
+@pytest.mark.parametrize("text", [TEXT, "Anna-Maria left Neu-Ulm for Bonn|."])
+def test_second_label_of_a_span_is_counted(text):
+    """The first one in the data is kept, and the pairs of both are related: else they would be taken for unrelated."""
+    rows = [(0, 3, "LEFT", 1.0), (3, 2, "NEAR", 1.0), (1, 3, "IS", 1.0)]
+    reference = annotate(make(TEXT), [*ENTITIES, (4, 7, "ORG")], rows)
+    gold = align(make(text), reference)
+    assert [label for _, _, label in gold.entities] == ["PER", "LOC", "LOC"]
+    assert gold.relations == [(0, 1, "LEFT"), (1, 2, "NEAR")]
+    assert gold.entity_counts == {("PER", None): 1, ("LOC", None): 2, ("ORG", SECOND_LABEL): 1}
+    assert gold.relation_counts == {("LEFT", None): 1, ("NEAR", None): 1, ("IS", SAME_SPAN): 1}
+    other = align(make(text), annotate(make(TEXT), [(4, 7, "ORG"), *ENTITIES]))
+    assert [label for _, _, label in other.entities] == ["PER", "ORG", "LOC"]
 
 
-def test_two_labels_are_refused_on_retokenised_documents():
-    reference = annotate(make(TEXT), [*ENTITIES, (4, 7, "ORG")])
-    with pytest.raises(ValueError, match="'LOC' and 'ORG'"):
-        align(make("Anna-Maria left Neu-Ulm for Bonn|."), reference)
+# White space
+
+
+def spaced(words, entities=(), rows=()):
+    return annotate(Doc(VOCAB, words=words, spaces=[False] * len(words)), entities, rows)
+
+
+def test_white_space_at_the_edges_is_trimmed():
+    words = ["\n", "Faro", " ", "is", "\n", "\n", "old"]
+    entities = [(0, 2, "LOC"), (0, 3, "LOC"), (3, 6, "V"), (4, 6, "S"), (6, 7, "A")]
+    gold = align(spaced(words), spaced(words, entities, [(0, 2, "R", 1.0), (4, 1, "R", 1.0), (3, 2, "R", 1.0)]))
+    assert gold.entities == [(1, 2, "LOC"), (3, 4, "V"), (6, 7, "A")]
+    assert gold.relations == [(0, 1, "R"), (2, 0, "R")]
+    assert gold.entity_counts == {("LOC", TRIMMED): 2, ("V", TRIMMED): 1, ("S", ONLY_SPACE): 1, ("A", None): 1}
+    assert gold.relation_counts == {("R", None): 2, ("R", LOST_ARGUMENT): 1}
+
+
+@pytest.mark.parametrize("setting, value, kept", [("max_width", 2, 2), ("max_width", 1, 1)])
+def test_white_space_inside_does_not_count_in_the_width(setting, value, kept):
+    words = ["New", "\n", "\n", "York", "is", "old"]
+    gold = align(spaced(words), spaced(words, [(0, 4, "LOC"), (5, 6, "A")]), **{setting: value})
+    assert len(gold.entities) == kept
+
+
+@pytest.mark.parametrize("max_distance, kept", [(1, True), (2, True)])
+def test_white_space_between_does_not_count_in_the_distance(max_distance, kept):
+    words = ["New", "\n", "\n", "York", "\n", "old"]
+    reference = spaced(words, [(0, 1, "X"), (5, 6, "X")], [(1, 0, "R", 1.0)])
+    assert bool(align(spaced(words), reference, max_distance=max_distance).relations) is kept
+
+
+def test_sentence_that_begins_within_the_white_space():
+    words = ["a", "b", "\n", "c"]
+    predicted = Doc(VOCAB, words=words, spaces=[False] * 4, sent_starts=[True, False, True, False])
+    assert align(predicted, spaced(words, [(1, 3, "X"), (3, 4, "Y")])).entities == [(1, 2, "X"), (3, 4, "Y")]
+
+
+# What is not known
+
+
+def test_relations_are_known_only_where_a_group_has_them(reference):
+    assert align(make(TEXT), reference).relations_known
+    assert align(make(TEXT), annotate(make(TEXT), ENTITIES)).relations_known
+    gold = align(make(TEXT), annotate(make(TEXT), ENTITIES, None))
+    assert (gold.entities, gold.relations, gold.relations_known) == (ENTITIES, [], False)
+    reference.spans["mine"] = [reference[0:3]]
+    reference.ents = [Span(reference, *ENTITIES[0])]
+    example = Example(make(TEXT), reference)
+    sentences = numpy.zeros(10, dtype="int64")
+    assert not align_gold(example, "mine", sentences).relations_known
+    assert align_gold(example, "missing", sentences).relations_known
+
+
+def test_unknown_tokens():
+    reference = make("a b|c d")
+    assert unknown_tokens(reference).tolist() == [False] * 4
+    reference.set_ents([Span(reference, 0, 1, "X")], blocked=[reference[3:4]], default="missing")
+    assert unknown_tokens(reference).tolist() == [False, True, True, False]
+    assert align(make("a bc d"), reference).unknown.tolist() == [False, True, False]
+    assert align(make("a b|c|d"), reference).unknown.tolist() == [False, True, True, False]
+    reference.set_ents([Span(reference, 0, 1, "X")], outside=[reference[2:4]], default="missing")
+    # What is known in part is not known.
+    gold = align(make("a bc d"), reference)
+    assert (gold.entities, gold.unknown.tolist()) == ([(0, 1, "X")], [False, True, False])
+
+
+def test_documents_with_gaps_are_counted(reference):
+    counts = GoldCounts()
+    partly = make(TEXT)
+    partly.set_ents([Span(partly, *ENTITIES[0])], default="missing")
+    for doc in (reference, make(TEXT), partly, annotate(make(TEXT), ENTITIES, None)):
+        counts.add(align(make(TEXT), doc))
+    assert (counts.docs, counts.unannotated, counts.partly, counts.relations_unknown) == (4, 1, 1, 2)
+    title = counts.table().splitlines()[0]
+    assert title == (
+        "Training data: 4 documents, of which 1 have no annotated entities and are not learned from; 1 have entities "
+        "that are annotated in part; 2 have no annotated relations, so that only their entities are "
+        "learned"
+    )
 
 
 # Where the annotation is
@@ -273,13 +385,13 @@ def test_two_labels_are_refused_on_retokenised_documents():
 
 def test_document_without_annotation(reference):
     gold = align(make(TEXT), make(TEXT))
-    assert gold == Gold(annotated=False)
+    assert gold == Gold(annotated=False, relations_known=False)
 
 
 def test_document_annotated_with_nothing():
     reference = make(TEXT)
     reference.ents = []
-    assert align(make(TEXT), reference) == Gold()
+    assert align(make(TEXT), reference) == Gold(relations_known=False)
 
 
 def test_empty_span_group_is_annotation():
@@ -324,7 +436,7 @@ def test_gold_relations_are_those_of_the_group_with_the_entities(reference):
 
 def test_gold_relations_of_entities_in_doc_ents_are_those_of_any_group(reference):
     assert [relation.label for relation in gold_relations(reference, "missing")] == ["LEFT", "NEAR"]
-    assert gold_relations(make(TEXT), "missing") == []
+    assert gold_relations(make(TEXT), "missing") is None
 
 
 # Counts

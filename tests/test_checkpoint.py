@@ -133,10 +133,10 @@ class TestForms:
         nlp = load(checkpoint, max_span_width=99)
         state = {f"bert.{name}": weight for name, weight in torch_encoder(nlp).state_dict().items()}
         head = torch_head(nlp)
-        state["entity_classifier.weight"] = head.span_classifier.weight
-        state["entity_classifier.bias"] = head.span_classifier.bias
-        state["rel_classifier.weight"] = head.relation_classifier.weight
-        state["rel_classifier.bias"] = head.relation_classifier.bias
+        state["entity_classifier.weight"] = head.span_head.output_layer.weight
+        state["entity_classifier.bias"] = head.span_head.output_layer.bias
+        state["rel_classifier.weight"] = head.relation_head.output_layer.weight
+        state["rel_classifier.bias"] = head.relation_head.output_layer.bias
         state["size_embeddings.weight"] = torch.cat(
             [weights["size_embeddings.weight"][:1], head.width_embedding.weight]
         )
@@ -151,7 +151,7 @@ class TestForms:
         nlp = load(checkpoint)
         for i, doc in enumerate(nlp.pipe(Doc(nlp.vocab, words=row["tokens"]) for row in SENTENCES)):
             check_entities(doc, i)
-            assert doc._.relations == []
+            assert doc._.relations == ()
 
     @pytest.mark.skipif(not ORIGINAL.is_dir(), reason="the original figures are not beside the repository")
     def test_original_folder(self, expected):
@@ -344,7 +344,7 @@ class TestWrongLabels:
     )
     def test_types(self, checkpoint, text, message):
         (checkpoint.parent / "types.json").write_text(text, encoding="utf8")
-        with pytest.raises(ValueError, match=f"types.json: {message}"):
+        with pytest.raises(ValueError, match=f"types.json: .*{message}"):
             load(checkpoint)
 
     def test_many(self, checkpoint):
@@ -403,7 +403,7 @@ class TestWrongSettings:
     @pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a": ' + "9" * 10_000 + "}", '{"a": NaN}', "\xff"])
     def test_no_json(self, checkpoint, name, text):
         (checkpoint / name).write_text(text, encoding="latin1")
-        with pytest.raises(ValueError, match=f"{name}: Not valid JSON"):
+        with pytest.raises(ValueError, match=f"{name}: .*Not valid JSON"):
             load(checkpoint)
 
     @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "vocab.txt", "../types.json"])
@@ -420,7 +420,9 @@ class TestWrongSettings:
             load(checkpoint, max_span_width=value)
 
     def test_relation_threshold(self, checkpoint):
-        with pytest.raises(ValueError, match="relation_threshold of component 'spert' must be between 0 and 1"):
+        with pytest.raises(
+            ValueError, match="relation_threshold of component 'spert' must be a number between 0 and 1"
+        ):
             load(checkpoint, relation_threshold=40)
 
 

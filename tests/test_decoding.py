@@ -1,21 +1,23 @@
+import math
+
 import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.decoding import best_non_overlapping, decode_relations
+from spacy_spert.decoding import Decoder, best_non_overlapping
+from spacy_spert.ml.arrays import Found, Windows
+from spacy_spert.settings import DEFAULTS
 
 LABELS = ["KIN", "LIVES", "WORKS"]
+ENTITY_LABELS = ["PER", "LOC"]
 
 
-def decode(pairs, scores, threshold=0.5, symmetric=()):
-    return decode_relations(
-        numpy.asarray(pairs, dtype="int64").reshape(-1, 2),
-        numpy.asarray(scores, dtype="float32").reshape(-1, len(LABELS)),
-        LABELS,
-        threshold,
-        symmetric,
-    )
+def decode(pairs, scores, threshold=0.5, symmetric=(), labels=LABELS, columns=(1, 2, 2), n_tokens=10, **settings):
+    decoder = Decoder(ENTITY_LABELS, labels, relation_threshold=threshold, symmetric_labels=symmetric, **settings)
+    pairs = numpy.asarray(pairs, dtype="int64").reshape(-1, 2)
+    scores = numpy.asarray(scores, dtype="float32").reshape(len(pairs), len(labels))
+    return decoder.find_relations(pairs, numpy.asarray(columns), scores, n_tokens).rows
 
 
 def choose(spans, scores):
@@ -79,8 +81,7 @@ def test_no_pairs():
 
 
 def test_no_relation_labels():
-    pairs = numpy.asarray([[0, 1], [1, 0]])
-    assert decode_relations(pairs, numpy.zeros((2, 0), dtype="float32"), [], 0.4) == []
+    assert decode([[0, 1], [1, 0]], numpy.zeros((2, 0)), labels=[]) == []
 
 
 # Spans
@@ -133,7 +134,144 @@ def test_choice_equals_the_obvious_loop(rows):
 
 
 def test_limit_keeps_the_highest_scores():
-    pairs = numpy.asarray([[0, 1], [1, 0], [0, 2]])
-    scores = numpy.asarray([[0.9, 0.5], [0.6, 0.8], [0.7, 0.4]], dtype="float32")
-    rows = decode_relations(pairs, scores, ["A", "B"], 0.4, limit=3)
+    scores = [[0.9, 0.5], [0.6, 0.8], [0.7, 0.4]]
+    rows = decode([[0, 1], [1, 0], [0, 2]], scores, 0.4, labels=["A", "B"], n_tokens=2, relations_per_token=1.5)
     assert [(head, tail, label) for head, tail, label, _ in rows] == [(0, 1, "A"), (0, 2, "A"), (1, 0, "B")]
+
+
+# Thresholds of labels
+
+
+def test_a_label_may_have_a_threshold_of_its_own():
+    scores = [[0.5, 0.5, 0.5]]
+    assert [row[2] for row in decode([(0, 1)], scores, 0.4)] == LABELS
+    found = decode([(0, 1)], scores, 0.4, relation_thresholds=[("LIVES", 0.6), ("WORKS", 0.5)])
+    assert [row[2] for row in found] == ["KIN", "WORKS"]
+    assert [row[2] for row in decode([(0, 1)], scores, 0.9, relation_thresholds=[["KIN", 0.1]])] == ["KIN"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"relation_thresholds": [("MARRIED", 0.5)]},
+        {"entity_thresholds": [("WORKS", 0.5)]},
+        {"relation_types": [("KIN", "PER", "MARS")]},
+        {"calibration": {"relations": [("MARRIED", 1.0, 0.0)]}},
+    ],
+)
+def test_settings_for_labels_that_there_are_not(setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=f"Setting {name} is for the label '(MARRIED|WORKS|MARS)', which"):
+        Decoder(ENTITY_LABELS, LABELS, **setting)
+
+
+# Entities
+
+
+def windows(labels, scores, none):
+    """One token a column, one width a row."""
+    return Windows(numpy.asarray(labels), numpy.asarray(scores, dtype="float32"), numpy.asarray(none, dtype="float32"))
+
+
+WINDOWS = windows(
+    [[1, 2, 1, 2], [1, 1, 2, 1]],
+    [[0.9, 0.3, 0.6, 0.45], [0.2, 0.5, 0.8, 0.9]],
+    [[0.05, 0.4, 0.2, 0.4], [0.7, 0.4, 0.1, 0.0]],
+)
+
+
+def find(sentences=(0, 4), **settings):
+    found = Decoder(ENTITY_LABELS, LABELS, **settings).find_entities(WINDOWS, numpy.asarray(sentences))
+    rows = zip(map(tuple, found.spans.tolist()), found.labels.tolist())
+    return dict(rows), found.dropped.tolist()
+
+
+def test_an_entity_is_what_is_more_probable_than_none():
+    # The last window leaves the sentence.
+    assert find() == ({(0, 1): 1, (1, 3): 1, (2, 3): 1, (2, 4): 2, (3, 4): 2}, [])
+
+
+def test_entities_keep_to_their_sentence():
+    assert find((0, 2, 4)) == ({(0, 1): 1, (2, 3): 1, (2, 4): 2, (3, 4): 2}, [])
+
+
+def test_thresholds_of_entities():
+    assert find(entity_thresholds=[("PER", 0.6)])[0] == {(0, 1): 1, (2, 3): 1, (2, 4): 2, (3, 4): 2}
+    assert find(entity_thresholds=[("PER", 0.95), ("LOC", 0.5)])[0] == {(2, 4): 2}
+
+
+def test_the_best_entities_of_a_sentence_are_kept():
+    assert find(entities_per_token=0.5) == ({(0, 1): 1, (2, 4): 2}, [[0, 4, 3]])
+    assert find((0, 2, 4), entities_per_token=0.5) == ({(0, 1): 1, (2, 4): 2}, [[2, 2, 2]])
+
+
+# Pairs
+
+
+def pairs_of(labels, sentences=(0, 10), **settings):
+    spans = numpy.asarray([[i, i + 1] for i in range(len(labels))])
+    decoder = Decoder(ENTITY_LABELS, LABELS, symmetric_labels=["KIN"], **settings)
+    return decoder.choose_pairs(Found.given(spans, numpy.asarray(labels)), numpy.asarray(sentences)).tolist()
+
+
+def test_all_entities_of_a_sentence_are_paired():
+    assert pairs_of([1, 2, 1]) == [[0, 1], [0, 2], [1, 2]]
+    assert pairs_of([1, 2, 1], (0, 2, 10)) == [[0, 1]]
+    assert pairs_of([1, 2, 1], max_relation_distance=0) == [[0, 1], [0, 2], [1, 2]]
+    assert pairs_of([1, 1, 1, 1], max_relation_distance=1) == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]
+    assert pairs_of([1, 2, 1], relations=False) == []
+
+
+def test_pairs_that_no_relation_can_be_between_are_left_out():
+    assert pairs_of([1, 2, 1, 2], relation_types=[("LIVES", "PER", "LOC")]) == [[0, 1], [0, 3], [1, 2], [2, 3]]
+    assert pairs_of([1, 2, 1, 2], relation_types=[("KIN", "PER", "PER")]) == [[0, 2]]
+    assert pairs_of([1, 2, 1, 2], relation_types=[]) == []
+    # A given entity of an unknown label.
+    assert pairs_of([1, 0, 2], relation_types=[("LIVES", "PER", "LOC")]) == [[0, 2]]
+
+
+def test_impossible_relations_never_come_out():
+    pairs, scores = [(0, 1), (1, 0), (1, 2), (2, 1)], [[0.9] * 3] * 4
+    types = [("LIVES", "PER", "LOC"), ("KIN", "LOC", "LOC")]
+    found = decode(pairs, scores, columns=(1, 2, 2), relation_types=types)
+    assert [row[:3] for row in found] == [(0, 1, "LIVES"), (1, 2, "KIN"), (2, 1, "KIN")]
+
+
+def test_types_of_symmetric_labels_hold_in_both_orders():
+    pairs, scores = [(0, 1), (1, 0)], [[0.6, 0, 0], [0.9, 0, 0]]
+    for types in ([("KIN", "PER", "LOC")], [("KIN", "LOC", "PER")]):
+        found = decode(pairs, scores, symmetric=["KIN"], columns=(1, 2), relation_types=types)
+        assert [row[:3] for row in found] == [(0, 1, "KIN")]
+        assert found[0][3] == pytest.approx(0.9)
+    found = decode(pairs, scores, columns=(1, 2), relation_types=[("KIN", "LOC", "PER")])
+    assert [row[:3] for row in found] == [(1, 0, "KIN")]
+
+
+# Calibration
+
+
+def test_relation_scores_are_those_of_the_logistic_function():
+    logits = numpy.asarray([[0.0, 2.0, -200.0]], dtype="float32")
+    found = Decoder(ENTITY_LABELS, LABELS).relation_scores(logits)
+    assert found[0].tolist() == pytest.approx([0.5, 1 / (1 + math.exp(-2)), 0.0])
+    assert found.dtype == "float32"
+
+
+def test_calibrated_scores():
+    decoder = Decoder(ENTITY_LABELS, LABELS, calibration={"entities": 2.0, "relations": [("LIVES", 0.5, -1.0)]})
+    assert decoder.temperature == 2.0
+    found = decoder.relation_scores(numpy.asarray([[2.0, 2.0, 0.0]], dtype="float32"))
+    assert found[0].tolist() == pytest.approx([1 / (1 + math.exp(-2)), 0.5, 0.5])
+
+
+def test_a_decoder_of_settings():
+    cfg = {
+        **DEFAULTS,
+        "entity_labels": ENTITY_LABELS,
+        "relation_labels": LABELS,
+        "learned_types": [["KIN", "PER", "PER"]],
+    }
+    assert Decoder.from_config(cfg).relation_types is None
+    assert Decoder.from_config({**cfg, "relation_types": "learn"}).relation_types == [["KIN", "PER", "PER"]]
+    assert Decoder.from_config({**cfg, "relation_types": []}).relation_types == []
+    assert not Decoder.from_config({**cfg, "task": "entities"}).relations

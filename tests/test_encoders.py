@@ -24,7 +24,8 @@ from util import (
     train,
 )
 
-from spacy_spert.ml.wordpieces import BLANKS, get_layout, seen_tokens
+from spacy_spert.ml.encoders import get_layout
+from spacy_spert.ml.encoders.transformer import BLANKS, seen_tokens
 
 # Models of the DeBERTa families are compiled as they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")

@@ -116,12 +116,17 @@ def is_tighter(ours, theirs):
 def test_what_is_required(metadata):
     """Torch ends nowhere. Think twice before adding something."""
     ours = requirements(metadata.get_all("Requires-Dist"))
-    assert set(ours) == {"spacy", "spacy-transformers", "thinc", "torch", "srsly"}
+    assert set(ours) == {
+        *("spacy", "spacy-transformers", "thinc", "torch", "srsly"),
+        *("catalogue", "numpy", "safetensors", "tqdm", "transformers", "typer", "wasabi"),
+    }
     assert upper(ours["torch"]) is None
     assert upper(SpecifierSet(metadata["Requires-Python"])) is None
 
 
-@pytest.mark.parametrize("name", ["thinc", "srsly", "spacy-transformers", "torch"])
+@pytest.mark.parametrize(
+    "name", ["thinc", "srsly", "spacy-transformers", "torch", "numpy", "tqdm", "transformers", "typer", "wasabi"]
+)
 def test_no_upper_bound_is_tighter_than_that_of_spacy(metadata, name):
     """Of spaCy, with the extra that it calls transformers, and where it says nothing, of its transformers package."""
     theirs = requirements(distribution("spacy").requires, extra="transformers")

@@ -4,6 +4,7 @@ tests/parity holds a compact copy. Where the original folder stands beside the r
 """
 
 import json
+from functools import partial
 
 import numpy
 import pytest
@@ -28,14 +29,15 @@ from spacy.training import Example
 from util import DOC_SPANS, add_transformer, make_doc, switch_off_dropout, torch_encoder, torch_head
 
 from spacy_spert.ml.loss import relation_loss, span_loss
+from spacy_spert.ml.model import Training
 
 NUMBERS = ["one batch", "one by one"]
 # Names of the original, and ours.
 HEAD_WEIGHTS = {
-    "entity_classifier.weight": "span_classifier.weight",
-    "entity_classifier.bias": "span_classifier.bias",
-    "rel_classifier.weight": "relation_classifier.weight",
-    "rel_classifier.bias": "relation_classifier.bias",
+    "entity_classifier.weight": "span_head.layer.weight",
+    "entity_classifier.bias": "span_head.layer.bias",
+    "rel_classifier.weight": "relation_head.layer.weight",
+    "rel_classifier.bias": "relation_head.layer.bias",
     "size_embeddings.weight": "width_embedding.weight",
 }
 
@@ -107,14 +109,14 @@ def training(nlp):
     transformer, spert = nlp.get_pipe("transformer"), nlp.get_pipe("spert")
     examples = parity_examples(nlp)
     transformer.update(examples)
-    samples = spert.get_samples(examples)
-    scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], samples))
+    sampler = partial(spert.get_samples, examples)
+    scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], Training(sampler)))
     _, d_scores = spert.get_loss(examples, scores)
     backprop(d_scores)
     head = torch_head(nlp)
     gradients = {name: head.get_parameter(own).grad for name, own in HEAD_WEIGHTS.items()}
     gradients.update({f"bert.{name}": weight.grad for name, weight in torch_encoder(nlp).named_parameters()})
-    return samples, scores, {name: grad.numpy() for name, grad in gradients.items() if grad is not None}
+    return scores[2], scores, {name: grad.numpy() for name, grad in gradients.items() if grad is not None}
 
 
 @pytest.mark.parametrize("i", range(len(SENTENCES)))

@@ -10,7 +10,7 @@ import srsly
 from spacy.tokens import DocBin
 from spacy.util import load_config, load_model_from_config
 from typer.testing import CliRunner
-from util import make_doc, make_examples
+from util import initialize, make_doc, make_examples, make_nlp
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yml"))
@@ -130,3 +130,33 @@ def test_random_encoder_keeps_shapes_and_tokenizer_only(encoder, tmp_path):
     assert not old[name].equal(new[name])
     pieces = [AutoTokenizer.from_pretrained(path).tokenize("Ann Lee works") for path in (encoder, tmp_path / "random")]
     assert pieces[0] == pieces[1]
+
+
+def test_measuring_the_selection(monkeypatch, tmp_path, corpus, encoder):
+    """From the same first texts, by both ways to as many; the whole corpus is trained on once."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    module = script("measure_selection")
+    asked = []
+
+    def train_and_score(config, settings, seed, model, gpu_id):
+        asked.append(len(DocBin().from_disk(settings["paths.train"])))
+        return dict.fromkeys(module.SCORES, asked[-1] / 10)
+
+    monkeypatch.setattr(module, "train_and_score", train_and_score)
+    nlp = initialize(make_nlp(encoder))
+    monkeypatch.setattr(module, "load_model", lambda path: nlp)
+    options = ["--sizes", "2 4", "--seeds", "1", "--metrics", tmp_path / "m", "--training", tmp_path / "t"]
+    arguments = [ROOT / "configs" / "spert.cfg", corpus, corpus, *options, "--paths.encoder", encoder]
+    result = CliRunner().invoke(module.app, list(map(str, arguments)), catch_exceptions=False)
+    assert result.exit_code == 0
+    assert asked == [2, 4, 8, 4]
+    runs = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "m").glob("*.json")}
+    assert sorted(runs) == ["both_2_1", "both_8_1", "random_4_1", "selected_4_1"]
+    first = runs["both_2_1"]["texts"]
+    assert runs["random_4_1"]["texts"][:2] == runs["selected_4_1"]["texts"][:2] == first
+    assert sorted(runs["both_8_1"]["texts"]) == list(range(8))
+    # 0.95 of 0.8, between 0.4 for 4 and 0.8 for 8.
+    assert "texts for 95%: 8 selected, 8 at random: 100%" in result.output
+    assert module.needed([(4, 0.4), (8, 0.8)], 0.76) == pytest.approx(7.6)
+    assert module.needed([(4, 0.8), (8, 0.9)], 0.76) == 4
+    assert module.needed([(4, 0.2), (8, 0.3)], 0.76) == 8

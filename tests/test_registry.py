@@ -10,30 +10,45 @@ import spacy
 from spacy.language import Language
 
 import spacy_spert
+from spacy_spert.formats import format_names, readers, writers
+from spacy_spert.formats.registry import records
+from spacy_spert.pipeline import Spert
 
 # Group of entry points: the registry that spaCy resolves its names with.
 REGISTRIES = {
     "spacy_factories": "factories",
     "spacy_architectures": "architectures",
+    "spacy_augmenters": "augmenters",
+    "spacy_readers": "readers",
     "spacy_scorers": "scorers",
+    "spacy_callbacks": "callbacks",
     "thinc_optimizers": "optimizers",
     "spacy_cli": "cli",
 }
-ENTRY_POINTS = [
-    (entry.group, entry.name) for entry in distribution("spacy-spert").entry_points if entry.group in REGISTRIES
-]
+# Those of the package's own registries.
+FORMATS = {"spacy_spert_readers": readers, "spacy_spert_writers": writers, "spacy_spert_records": records}
+DECLARED = distribution("spacy-spert").entry_points
+ENTRY_POINTS = [(entry.group, entry.name) for entry in DECLARED if entry.group in REGISTRIES]
 
 
 def test_all_groups_are_known():
-    groups = {entry.group for entry in distribution("spacy-spert").entry_points}
-    assert groups == set(REGISTRIES)
+    assert {entry.group for entry in DECLARED} == {*REGISTRIES, *FORMATS}
 
 
 def test_declared_names():
     assert set(ENTRY_POINTS) == {
         ("spacy_factories", "spert"),
+        ("spacy_factories", "spert_entities"),
+        ("spacy_factories", "spert_relations"),
+        ("spacy_callbacks", "spacy-spert.add_labels.v1"),
+        ("spacy_cli", "spert_log"),
+        ("spacy_architectures", "spacy-spert.OnnxTransformer.v1"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
+        ("spacy_architectures", "spacy-spert.SpanHead.v1"),
+        ("spacy_architectures", "spacy-spert.RelationHead.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
+        ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
+        ("spacy_readers", "spacy-spert.Corpus.v1"),
         ("spacy_scorers", "spacy-spert.spert_scorer.v1"),
         ("thinc_optimizers", "spacy-spert.AdamW.v1"),
         ("spacy_cli", "spert"),
@@ -46,6 +61,14 @@ def test_every_declared_name_resolves(group, name):
         assert Language.has_factory(name) or spacy.blank("xx").has_factory(name)
     assert spacy.registry.has(REGISTRIES[group], name)
     assert callable(spacy.registry.get(REGISTRIES[group], name))
+
+
+@pytest.mark.parametrize("group, verb", [("spacy_spert_readers", "read_"), ("spacy_spert_writers", "write_")])
+def test_every_format_resolves(group, verb):
+    names = sorted(entry.name for entry in DECLARED if entry.group == group)
+    assert set(names) <= set(format_names(FORMATS[group]))
+    functions = [FORMATS[group].get(name).__name__ for name in names]
+    assert functions == [verb + name.replace("-", "_") for name in names]
 
 
 def test_default_config():
@@ -61,6 +84,13 @@ def test_default_config():
         "negative_spans",
         "negative_relations",
         "negative_sampling",
+        "near_misses",
+        "near_miss_none",
+        "entity_thresholds",
+        "relation_thresholds",
+        "relation_types",
+        "relation_types_share",
+        "calibration",
         "max_relation_distance",
         "entities_per_token",
         "relations_per_token",
@@ -68,7 +98,8 @@ def test_default_config():
         "scorer",
         "model",
     }
-    assert set(config["model"]) == {"@architectures", "width_embedding", "dropout", "context", "pooling", "tok2vec"}
+    names = ("@architectures", "width_embedding", "dropout", "context", "pooling")
+    assert set(config["model"]) == {*names, "span_head", "relation_head", "tok2vec"}
     assert set(config["model"]["tok2vec"]) == {"@architectures", "upstream", "grad_factor"}
 
 
@@ -88,8 +119,46 @@ def test_default_score_weights():
     }
 
 
-def test_what_the_component_assigns():
-    assert set(spacy.blank("xx").get_factory_meta("spert").assigns) == {"doc.spans", "doc.ents", "doc._.relations"}
+@pytest.mark.parametrize(
+    "factory, assigns",
+    [
+        ("spert", {"doc.spans", "doc.ents", "doc._.relations"}),
+        ("spert_entities", {"doc.spans", "doc.ents"}),
+        ("spert_relations", {"doc.spans", "doc._.relations"}),
+    ],
+)
+def test_what_the_component_assigns(factory, assigns):
+    assert set(spacy.blank("xx").get_factory_meta(factory).assigns) == assigns
+
+
+@pytest.mark.parametrize(
+    "factory, weights",
+    [("spert_entities", {"spans_spert_f": 1.0}), ("spert_relations", {"rels_strict_f": 1.0})],
+)
+def test_weights_of_one_task(factory, weights):
+    nlp = spacy.blank("xx")
+    nlp.add_pipe(factory)
+    given = nlp.config["training"]["score_weights"]
+    assert {name: weight for name, weight in given.items() if weight} == weights
+
+
+@pytest.mark.parametrize(
+    "factory, task, settings",
+    [
+        ("spert_entities", "entities", {"spans_key", "max_span_width", "negative_spans"}),
+        ("spert_relations", "relations", {"spans_key", "entities_key", "relation_threshold", "symmetric_labels"}),
+    ],
+)
+def test_settings_of_one_task(factory, task, settings):
+    nlp = spacy.blank("xx")
+    pipe = nlp.add_pipe(factory, config={"spans_key": "mine"})
+    assert isinstance(pipe, Spert) and pipe.name == factory
+    assert pipe.cfg["task"] == task and pipe.cfg["spans_key"] == "mine"
+    config = nlp.get_pipe_config(factory)
+    assert settings <= set(config) and "task" not in config
+    whole = nlp.get_factory_meta("spert").default_config
+    same = set(config) - {"factory", "spans_key", "scorer"}
+    assert {key: config[key] for key in same} == {key: whole[key] for key in same}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +168,7 @@ def fresh():
 import json, sys
 import spacy
 before = set(sys.modules)
-import spacy_spert.pipeline
+import spacy_spert.factories
 added = sorted(set(sys.modules) - before)
 print(json.dumps([sorted(before), added, spacy.tokens.Doc.has_extension("relations")]))
 """
@@ -128,8 +197,105 @@ def test_the_factory_does_not_load(fresh, module):
     assert module not in before and module not in added
 
 
-def test_the_package_registers_the_relations(fresh):
-    assert fresh[2] is True
+def test_the_factory_registers_no_relations(fresh):
+    """A program that does not use the component can have the name."""
+    assert fresh[2] is False
+
+
+def run(code):
+    """What a new interpreter prints last."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+OTHER = """
+import spacy, sys
+from spacy.tokens import Doc, Span
+
+def has():
+    return [name for name in ("relations", "links") if Doc.has_extension(name)]
+
+def refused(use):
+    try:
+        use()
+    except ValueError as err:
+        return "install_extension(name=" in str(err) and "doc._.relations" in str(err)
+    return False
+
+def add_pipe():
+    spacy.blank("xx").add_pipe("spert")
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "add_pipe()",
+        "from spacy_spert import get_relations",
+        "import spacy_spert; spacy_spert.Relation",
+        "import spacy_spert; spacy_spert.install_extension()",
+    ],
+)
+def test_first_use_registers_the_relations(use):
+    assert run(
+        f"{OTHER}\nimport spacy_spert.pipeline\nspacy.blank('xx')\nprint(has(), end=' ')\n{use}\nprint(has())"
+    ) == ("[] ['relations']")
+
+
+NAME_IS_TAKEN = f"""{OTHER}
+Doc.set_extension("relations", default=7)
+import spacy_spert
+spacy.blank("xx")
+results = [refused(add_pipe), refused(lambda: spacy_spert.get_relations)]
+results.append(refused(spacy_spert.install_extension))
+spacy_spert.install_extension(name="links")
+add_pipe()
+doc = Doc(spacy.blank("xx").vocab, words=["a", "b"])
+doc.ents = [Span(doc, 0, 1, "X"), Span(doc, 1, 2, "X")]
+doc._.links = [(*doc.ents, "r")]
+results.append([r.label for r in spacy_spert.get_relations(doc)] == [r.label for r in doc._.links] == ["r"])
+print(results, doc._.relations, len(spacy_spert.to_triples(doc)))
+"""
+
+
+def test_name_that_is_taken():
+    assert run(NAME_IS_TAKEN) == "[True, True, True, True] 7 1"
+
+
+NAME_IS_TAKEN_LATER = f"""{OTHER}
+import spacy_spert
+nlp = spacy.blank("xx")
+spert = nlp.add_pipe("spert")
+results = [has()]
+try:
+    Doc.set_extension("relations", default=7)
+except ValueError as err:
+    results.append("E090" in str(err))
+doc = Doc(nlp.vocab, words=["a", "b"])
+doc.ents = [Span(doc, 0, 1, "X")]
+try:
+    doc._.relations = [{{"head": 0, "tail": 1, "label": "r", "score": 1.0}}]
+except ValueError as err:
+    results.append("install_extension(name=" in str(err))
+Doc.set_extension("relations", default=7, force=True)
+results.append(refused(lambda: spert.set_annotations([], None)))
+spacy_spert.install_extension("links")
+results.append(has())
+spacy_spert.install_extension()
+results.append(has())
+print(results)
+"""
+
+
+def test_name_that_is_taken_later():
+    names = ["relations", "links"]
+    assert run(NAME_IS_TAKEN_LATER) == str([["relations"], True, True, True, names, names])
+
+
+def test_another_name_instead_of_the_first():
+    code = "spacy_spert.install_extension('links'); print(has()); add_pipe(); print(has())"
+    assert run(f"{OTHER}\nimport spacy_spert\nadd_pipe()\n{code}") == "['links']"
 
 
 @pytest.mark.parametrize("name", spacy_spert.__all__)

@@ -9,7 +9,7 @@ from spacy.vocab import Vocab
 from strategies import documents, examples
 
 from spacy_spert import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
-from spacy_spert.relations import describe_doc, set_entities
+from spacy_spert.relations import blocked_tokens, describe_doc, related_groups, set_entities
 
 VOCAB = Vocab()
 WORDS = ["Ann", "works", "for", "Acme", "Labs", "in", "Bonn", ".", "Bob", "leads", "it", "."]
@@ -67,16 +67,16 @@ def state(doc):
 
 
 def test_document_without_anything_has_no_relations():
-    assert bare()._.relations == []
+    assert bare()._.relations == ()
 
 
 def test_relations_are_read_as_they_were_written(doc):
     ents = doc.spans["spert"]
     doc._.relations = [Relation(ents[0], ents[1], "WORKS_FOR"), (ents[4], ents[1], "LEADS", 0.25)]
-    assert doc._.relations == [
+    assert doc._.relations == (
         Relation(ents[0], ents[1], "WORKS_FOR", 1.0),
         Relation(ents[4], ents[1], "LEADS", 0.25),
-    ]
+    )
     assert all(type(relation) is Relation for relation in doc._.relations)
 
 
@@ -125,7 +125,7 @@ def test_writing_replaces(related):
 
 def test_clearing(related):
     related._.relations = []
-    assert related._.relations == []
+    assert related._.relations == ()
     assert [(s.start, s.end, s.label_) for s in related.spans["spert"]] == ENTITIES
 
 
@@ -153,6 +153,41 @@ def test_no_relations_on_a_document_without_entities_is_no_error():
     doc = bare()
     doc._.relations = []
     assert "spert" not in doc.spans
+
+
+def test_what_is_read_can_not_be_appended_to(related):
+    """It would not be stored."""
+    with pytest.raises(AttributeError, match="tuple.*append"):
+        related._.relations.append(related._.relations[0])
+
+
+@pytest.mark.parametrize("ents", [[(0, 1, "PER"), (3, 5, "ORG")], []])
+def test_no_relations_are_known_ones_also_where_only_doc_ents_were_set(ents):
+    doc = bare()
+    doc.ents = spans_of(doc, ents)
+    assert related_groups(doc) == {}
+    doc._.relations = []
+    assert list(related_groups(doc)) == ["spert"]
+    assert [(s.start, s.end, s.label_) for s in doc.spans["spert"]] == ents
+    assert doc.spans["spert"].attrs == {"relations": []}
+
+
+def test_relations_that_are_not_known(doc, related):
+    assert related_groups(doc) == {} and doc._.relations == ()
+    doc.spans["spert"].attrs["relations"] = None
+    assert related_groups(doc) == {} and doc._.relations == ()
+    set_entities(related, "spert", spans_of(related), None)
+    assert related_groups(related) == {} and "relations" not in related.spans["spert"].attrs
+    assert list(related_groups(span_as_doc(related[1:8]))) == []
+    assert list(related_groups(join_docs([related, doc]))) == []
+    related._.relations = []
+    assert list(related_groups(span_as_doc(related[1:8]))) == ["spert"]
+    assert list(related_groups(join_docs([related, doc]))) == ["spert"]
+
+
+def test_blocked_tokens(doc):
+    doc.set_ents([Span(doc, 0, 1, "PER")], blocked=[doc[3:5]], missing=[doc[6:7]])
+    assert [(span.start, span.end) for span in blocked_tokens(doc)] == [(3, 4), (4, 5)]
 
 
 def test_installing_twice_is_harmless(related):
@@ -183,6 +218,25 @@ def test_set_entities_makes_plain_rows():
     assert "scores" not in doc.spans["spert"].attrs
 
 
+def test_same_entities_keep_their_group_with_what_others_have_stored_there(related):
+    """Given entities come sorted, but the attributes of others go by the order of the group."""
+    related.spans["spert"].attrs["colours"] = ["red", "blue", "green", "grey", "pink"]
+    order = [0, 2, 1, 3, 4]
+    set_entities(related, "spert", spans_of(related, [ENTITIES[i] for i in order]), [(1, 2, "PART", 0.5)])
+    group = related.spans["spert"]
+    assert [(s.start, s.end, s.label_) for s in group] == ENTITIES
+    assert group.attrs["colours"] == ["red", "blue", "green", "grey", "pink"]
+    assert group.attrs["scores"].tolist() == [0.5, 0.75, 1.0, 0.25, 0.125]
+    assert group.attrs["relations"] == [[2, 1, "PART", 0.5]]
+    set_entities(related, "spert", spans_of(related, [ENTITIES[i] for i in order]), [], [0, 0.25, 0.5, 0.75, 1])
+    assert related.spans["spert"].attrs["scores"].tolist() == [0, 0.5, 0.25, 0.75, 1]
+
+
+def test_other_entities_replace_the_group(related):
+    set_entities(related, "spert", spans_of(related, [*ENTITIES[:4], (8, 9, "ORG")]), [(4, 1, "LEADS", 1.0)])
+    assert related.spans["spert"].attrs == {"relations": [[4, 1, "LEADS", 1.0]]}
+
+
 # Several groups
 
 
@@ -192,14 +246,14 @@ def test_relations_of_all_groups_are_read_by_default(related):
     assert read(related) == [*expected(), near]
     assert [relation.label for relation in get_relations(related, "other")] == ["NEAR"]
     assert [relation.label for relation in get_relations(related, "spert")] == ["WORKS_FOR", "BASED_IN", "LEADS"]
-    assert get_relations(related, "missing") == []
+    assert get_relations(related, "missing") == ()
 
 
 def test_writing_goes_to_the_group_that_holds_relations(doc):
     set_entities(doc, "other", spans_of(doc, ENTITIES[3:]), [(1, 0, "NEAR", 0.5)])
     doc._.relations = [(doc.spans["other"][0], doc.spans["other"][1], "FAR")]
     assert [relation.label for relation in get_relations(doc, "other")] == ["FAR"]
-    assert get_relations(doc, "spert") == []
+    assert get_relations(doc, "spert") == ()
 
 
 def test_writing_to_a_named_group_leaves_the_others(related):
@@ -213,7 +267,7 @@ def test_assigning_replaces_the_relations_of_all_groups(related):
     """What is read covers all groups, so what is assigned replaces all of it."""
     set_entities(related, "other", spans_of(related, ENTITIES[3:]), [(1, 0, "NEAR", 0.5)])
     related._.relations = []
-    assert related._.relations == []
+    assert related._.relations == ()
 
 
 # Errors
@@ -374,7 +428,7 @@ def test_part_of_a_document_keeps_what_lies_inside(related):
 def test_part_of_a_document_drops_entities_that_cross_its_border(related):
     part = span_as_doc(related[0:4])
     assert [s.text for s in part.spans["spert"]] == ["Ann", "Acme"]
-    assert part._.relations == []
+    assert part._.relations == ()
 
 
 def test_part_of_a_document_leaves_the_original(related):
@@ -425,7 +479,7 @@ def test_joining_nothing():
 
 
 def test_joining_without_spans(related):
-    assert join_docs([related, related.copy()], exclude=["spans"])._.relations == []
+    assert join_docs([related, related.copy()], exclude=["spans"])._.relations == ()
 
 
 def test_parts_joined_again_give_the_whole(related):

@@ -11,7 +11,7 @@ from strategies import SYMMETRIC as KNOWS
 from strategies import edges, examples, pairs
 
 from spacy_spert.relations import set_entities
-from spacy_spert.scorer import SYMMETRIC, count_spert, make_spert_scorer, score_spert, scores_of
+from spacy_spert.scorer import SYMMETRIC, count_spert, make_spert_scorer, score_spert, scores_of, symmetric_of
 
 VOCAB = Vocab()
 WORDS = ["Ann", "works", "at", "Acme", "Labs", "in", "Bonn", "with", "Bob", "."]
@@ -156,9 +156,10 @@ def test_spans_key():
         predicted, "spert", [Span(predicted, 9, 10, "NOISE"), Span(predicted, 1, 2, "NOISE")], [(0, 1, "X", 1)]
     )
     scores = score_spert([Example(predicted, make([ANN, ACME], [(0, 1, "WORKS")], key="mine"))], spans_key="mine")
-    assert prf(scores, "spans_mine") == pytest.approx((1.0, 1.0, 1.0))
-    assert prf(scores, "rels") == pytest.approx((1.0, 1.0, 1.0))
-    assert "spans_spert_f" not in scores
+    for name in ("spans_mine", "rels_mine", "rels_strict_mine"):
+        assert prf(scores, name) == pytest.approx((1.0, 1.0, 1.0))
+    # Those of another component stay as they are when all are put together.
+    assert not set(scores) & {name for name in score(GOLD) if not name.startswith("ents_")}
 
 
 def test_scores_follow_from_the_counts():
@@ -225,7 +226,61 @@ def test_doc_ents_without_annotation_have_no_score():
     assert scores["ents_per_type"] is None
 
 
+def test_references_without_annotated_relations_are_left_out_of_theirs():
+    entities_only = make(GOLD[0])
+    del entities_only.spans["spert"].attrs["relations"]
+    scores = score_spert([Example(make([ANN, ACME], [(0, 1, "WORKS")]), entities_only)])
+    assert prf(scores, "spans_spert") == pytest.approx((1.0, 0.5, 2 / 3))
+    assert scores["rels_per_type"] == scores["rels_strict_per_type"] == {}
+    known = score_spert([Example(make([ANN, ACME], [(0, 1, "WORKS")]), make(GOLD[0]))])
+    assert known["rels_per_type"] == {"WORKS": {"p": 0.0, "r": 0.0, "f": 0.0}}
+
+
+def test_predictions_on_tokens_without_annotation_are_not_wrong():
+    """Ann, Acme Labs and Bonn are annotated, and what is before 'with': Bob and the rest are not known."""
+    reference = make([ANN, ACME, BONN], [(0, 1, "WORKS")])
+    reference.set_ents([Span(reference, *span) for span in (ANN, ACME, BONN)], missing=[reference[7:10]])
+    spans = [ANN, (1, 2, "PER"), (6, 8, "LOC"), BOB, BONN]
+    found = [(0, 3, "KNOWS"), (0, 1, "KNOWS"), (0, 4, "IN"), (2, 3, "IN")]
+    scores = score_spert([Example(make(spans, found), reference)])
+    # Right: Ann, Bonn. Wrong: 'works'. Missed: Acme Labs.
+    assert prf(scores, "spans_spert") == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    # Wrong: Ann knows 'works', Ann in Bonn. Missed: Ann works at Acme Labs.
+    assert {label: counts.to_dict() for label, counts in count(reference, spans, found)["rels"].items()} == {
+        "IN": {"p": 0.0, "r": 0.0, "f": 0.0},
+        "KNOWS": {"p": 0.0, "r": 0.0, "f": 0.0},
+        "WORKS": {"p": 0.0, "r": 0.0, "f": 0.0},
+    }
+    assert {label: (c.tp, c.fp, c.fn) for label, c in count(reference, spans, found)["rels_strict"].items()} == {
+        "IN": (0, 1, 0),
+        "KNOWS": (0, 1, 0),
+        "WORKS": (0, 0, 1),
+    }
+
+
+def count(reference, entities, relations):
+    return count_spert([Example(make(entities, relations), reference)])
+
+
+def test_predictions_on_tokens_without_annotation_can_be_right():
+    """Of nested entities doc.ents holds only some, so that tokens of the others may have no annotation there."""
+    reference = make([ACME, (3, 4, "ORG"), BONN], [(0, 2, "IN")])
+    reference.set_ents([Span(reference, *BONN)], default="missing")
+    scores = score_spert([Example(make([ACME, ANN, BONN], [(0, 2, "IN"), (1, 2, "IN")]), reference)])
+    assert prf(scores, "spans_spert") == pytest.approx((1.0, 2 / 3, 0.8))
+    assert prf(scores, "rels") == pytest.approx((1.0, 1.0, 1.0))
+
+
 # Tokens
+
+
+def test_white_space_at_the_edges_makes_no_difference():
+    words = ["\n", "Faro", " ", "Lisbon", "\n"]
+    gold = make([(0, 2, "LOC"), (3, 4, "LOC")], [(0, 1, "NEAR")], words, [False] * 5)
+    predicted = make([(1, 3, "LOC"), (3, 5, "LOC"), (4, 5, "LOC")], [(0, 1, "NEAR")], words, [False] * 5)
+    scores = score_spert([Example(predicted, gold)])
+    assert prf(scores, "spans_spert") == pytest.approx((2 / 3, 1.0, 0.8))
+    assert prf(scores, "rels_strict") == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_predictions_on_other_tokens_are_mapped():
@@ -294,6 +349,12 @@ def test_unknown_way_of_counting_is_refused(value):
         make_spert_scorer(value)
 
 
+@pytest.mark.parametrize("symmetric", SYMMETRIC)
+def test_way_of_counting_is_read_from_the_scorer(symmetric):
+    assert symmetric_of(make_spert_scorer(symmetric)) == symmetric
+    assert symmetric_of(score_spert) == symmetric_of(None) == symmetric_of(lambda examples: {}) == "once"
+
+
 @pytest.mark.parametrize("symmetric, expected", [("once", 1.0), ("directed", 0.0), ("twice", 1.0)])
 def test_scorer_is_registered(symmetric, expected):
     scorer = spacy.registry.scorers.get("spacy-spert.spert_scorer.v1")(symmetric)
@@ -307,11 +368,14 @@ def test_scorer_is_registered(symmetric, expected):
 
 
 def places(row, gold):
-    """Where the entities are, if that is on tokens of the gold document."""
+    """Where the entities are without white space at their edges, if that is on tokens of the gold document."""
     gold_starts, gold_ends = edges(gold)
     # The same tokens may have their blanks elsewhere.
     starts, ends = edges(row if row.words != gold.words else gold)
     for start, end, _ in row.entities:
+        visible = [i for i in range(start, end) if not row.words[i].isspace()]
+        if visible:
+            start, end = visible[0], visible[-1] + 1
         on_tokens = starts[start] in gold_starts and ends[end - 1] in gold_ends
         yield (starts[start], ends[end - 1]) if on_tokens else ("not on tokens", start, end)
 

@@ -100,12 +100,12 @@ class TestLoading:
         assert len(nlp(TEXTS[0][0])._.relations) == 2
         nlp.get_pipe("spert").cfg["relation_threshold"] = 1.0
         nlp.to_disk(tmp_path)
-        assert spacy.load(tmp_path)(TEXTS[0][0])._.relations == []
+        assert spacy.load(tmp_path)(TEXTS[0][0])._.relations == ()
 
     def test_threshold_changed_after_loading(self, trained):
         nlp = clone(trained)
         nlp.get_pipe("spert").cfg["relation_threshold"] = 1.0
-        assert nlp(TEXTS[0][0])._.relations == []
+        assert nlp(TEXTS[0][0])._.relations == ()
 
     def test_uninitialized_pipeline(self, encoder, tmp_path):
         nlp = make_nlp(encoder, max_span_width=7)

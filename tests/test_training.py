@@ -1,6 +1,7 @@
 """Training: what is learned and what is not, and the gradient that goes back to the shared encoder."""
 
 import math
+from functools import partial
 
 import numpy
 import pytest
@@ -29,11 +30,14 @@ from util import (
     make_example,
     make_examples,
     make_nlp,
+    make_samples,
     relations_of,
     torch_encoder,
     torch_head,
     train,
 )
+
+from spacy_spert.ml.model import Training
 
 QUICK = {"max_span_width": 4, "model": {"dropout": 0.0, "width_embedding": 8}}
 
@@ -77,8 +81,8 @@ class TestUpdate:
         examples = make_examples(nlp)
         spert = nlp.get_pipe("spert")
         nlp.get_pipe("transformer").update(examples)
-        samples = spert.get_samples(examples)
-        scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], samples))
+        sampler = partial(spert.get_samples, examples)
+        scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], Training(sampler)))
         loss, d_scores = spert.get_loss(examples, scores)
         backprop(d_scores)
         assert losses["spert"] == pytest.approx(loss, abs=1e-6)
@@ -115,14 +119,14 @@ class TestUpdate:
     def test_nan_loss_stops(self, trained):
         nlp = clone(trained)
         with torch.no_grad():
-            torch_head(nlp).span_classifier.weight[0, 0] = math.nan
+            torch_head(nlp).span_head.output_layer.weight[0, 0] = math.nan
         with pytest.raises(ValueError, match=r"Loss of component 'spert' is nan.*'Ann Lee works for"):
             nlp.update(make_examples(nlp))
 
     def test_nan_loss_leaves_no_gradient(self, trained):
         nlp = clone(trained)
         with torch.no_grad():
-            torch_head(nlp).relation_classifier.bias[0] = math.nan
+            torch_head(nlp).relation_head.output_layer.bias[0] = math.nan
         with pytest.raises(ValueError, match="is nan"):
             nlp.update(make_examples(nlp), sgd=False)
         assert all(weight.grad is None or not weight.grad.any() for weight in torch_head(nlp).parameters())
@@ -174,7 +178,7 @@ class TestSamples:
     def test_all_gold_and_the_asked_number_of_negatives(self, trained):
         spert = clone(trained).get_pipe("spert")
         spert.cfg.update(negative_spans=5, negative_relations=3)
-        samples = spert.get_samples([make_example(trained, *TEXTS[0])])
+        samples = make_samples(spert, [make_example(trained, *TEXTS[0])])
         assert samples.spans[:3].tolist() == [[0, 2], [4, 6], [7, 8]]
         labels = [1 + ENTITY_LABELS.index(label) for label in ("PER", "ORG", "LOC")]
         assert samples.span_labels.tolist() == labels + [0] * 5
@@ -183,25 +187,29 @@ class TestSamples:
 
     def test_symmetric_gold_is_in_textual_order(self, trained):
         text, entities, _ = TEXTS[1]
-        samples = trained.get_pipe("spert").get_samples([make_example(trained, text, entities, [(1, 0, "partner_of")])])
+        samples = make_samples(
+            trained.get_pipe("spert"), [make_example(trained, text, entities, [(1, 0, "partner_of")])]
+        )
         assert samples.pairs.tolist() == [[0, 1], [1, 0]]
         assert samples.pair_labels.tolist() == [[0, 1, 0], [0, 0, 0]]
 
     def test_directed_gold_keeps_its_direction(self, trained):
         text, entities, _ = TEXTS[1]
-        samples = trained.get_pipe("spert").get_samples([make_example(trained, text, entities, [(1, 0, "works_for")])])
+        samples = make_samples(
+            trained.get_pipe("spert"), [make_example(trained, text, entities, [(1, 0, "works_for")])]
+        )
         assert samples.pairs.tolist() == [[1, 0], [0, 1]]
 
     def test_two_labels_of_one_pair_share_a_row(self, trained):
         text, entities, _ = TEXTS[1]
         both = [(0, 1, "works_for"), (0, 1, "partner_of")]
-        samples = trained.get_pipe("spert").get_samples([make_example(trained, text, entities, both)])
+        samples = make_samples(trained.get_pipe("spert"), [make_example(trained, text, entities, both)])
         assert samples.pairs.tolist() == [[0, 1], [1, 0]]
         assert samples.pair_labels.tolist() == [[0, 1, 1], [0, 0, 0]]
 
     def test_spans_of_later_documents_are_shifted(self, trained):
         examples = [make_example(trained, *TEXTS[1]), make_example(trained, "", []), make_example(trained, *TEXTS[1])]
-        samples = trained.get_pipe("spert").get_samples(examples)
+        samples = make_samples(trained.get_pipe("spert"), examples)
         n_tokens, n_spans = len(examples[0].predicted), len(samples.spans) // 2
         assert samples.spans[n_spans : n_spans + 2].tolist() == [[n_tokens, n_tokens + 1], [n_tokens + 2, n_tokens + 3]]
         assert samples.pairs.tolist() == [[0, 1], [1, 0], [n_spans, n_spans + 1], [n_spans + 1, n_spans]]
@@ -210,7 +218,7 @@ class TestSamples:
         example = make_example(trained, "Ann slept . Bob ran .", [(0, 1, "PER"), (3, 4, "PER")])
         for token in example.predicted:
             token.is_sent_start = token.i in (0, 3)
-        samples = trained.get_pipe("spert").get_samples([example])
+        samples = make_samples(trained.get_pipe("spert"), [example])
         assert len(samples.spans) == 12
         assert all(end <= 3 or start >= 3 for start, end in samples.spans)
         assert len(samples.pairs) == 0
@@ -218,7 +226,7 @@ class TestSamples:
     def test_weak_negatives_take_any_span(self, trained):
         spert = clone(trained).get_pipe("spert")
         spert.cfg.update(negative_sampling="weak", negative_relations=10**6)
-        samples = spert.get_samples([make_example(trained, *TEXTS[1])])
+        samples = make_samples(spert, [make_example(trained, *TEXTS[1])])
         # All ordered pairs of the spans of at most four of six tokens.
         assert len(samples.spans) == 18
         assert len({tuple(pair) for pair in samples.pairs.tolist()}) == len(samples.pairs) == 18 * 17
@@ -226,7 +234,9 @@ class TestSamples:
     def test_gold_is_mapped_to_the_predicted_tokens(self, trained):
         gold = make_doc(trained.vocab, "Ann-Lee met Bob", [(0, 1, "PER"), (2, 3, "PER")], [(0, 1, "partner_of")])
         words, spaces = ["Ann", "-", "Lee", "met", "Bob"], [False, False, True, True, True]
-        samples = trained.get_pipe("spert").get_samples([Example(Doc(trained.vocab, words=words, spaces=spaces), gold)])
+        samples = make_samples(
+            trained.get_pipe("spert"), [Example(Doc(trained.vocab, words=words, spaces=spaces), gold)]
+        )
         assert samples.spans[:2].tolist() == [[0, 3], [4, 5]]
         assert samples.pairs[0].tolist() == [0, 1]
 
@@ -245,7 +255,7 @@ class TestDataWithoutRelations:
         assert [entities_of(nlp(text)) for text, _, _ in TEXTS] == [sorted(entities) for _, entities, _ in TEXTS]
 
     def test_relations_stay_empty(self, nlp):
-        assert [nlp(text)._.relations for text, _, _ in TEXTS] == [[]] * len(TEXTS)
+        assert [nlp(text)._.relations for text, _, _ in TEXTS] == [()] * len(TEXTS)
 
     def test_labels(self, nlp):
         assert nlp.get_pipe("spert").label_data == {"entities": ENTITY_LABELS, "relations": []}

@@ -1,5 +1,6 @@
 """What several test modules share: a tiny corpus, pipelines over a tiny encoder, and spaCy's training step."""
 
+import re
 from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy
@@ -13,7 +14,9 @@ from spacy.vocab import Vocab
 from thinc.api import Adam, Optimizer
 
 from spacy_spert.evaluation.run import Evaluation, compare
+from spacy_spert.ml.arrays import Layout
 from spacy_spert.relations import set_entities
+from spacy_spert.sentences import sentence_bounds
 
 # Text, entities (start token, end token, label), relations (head, tail, label). Nested and adjacent entities, several
 # relations of one entity, a symmetric label (partner_of), pairs without relation, a text with nothing.
@@ -294,3 +297,21 @@ def make_evaluation(pairs: Sequence[Tuple[Any, Any]], nearly: Any = None, **sett
     near = [nearly(i, example.predicted) if nearly else [] for i, example in examples.items()]
     cfg = {"spans_key": "spert", "relation_threshold": 0.4, "symmetric_labels": []}
     return compare(examples, near, component="spert", cfg={**cfg, **settings.pop("cfg", {})}, **settings)
+
+
+def uncoded(texts: Any) -> Any:
+    """Messages without the codes of errors in them: a text, or lists and values of dicts."""
+    if isinstance(texts, dict):
+        return {key: uncoded(value) for key, value in texts.items()}
+    if isinstance(texts, list):
+        return [uncoded(text) for text in texts]
+    return re.sub(r"\[[SWF]\d{3}\] ", "", texts)
+
+
+def make_samples(spert, examples):
+    """What a component learns from examples, with an encoder that sees all tokens but white space."""
+    docs = [example.predicted for example in examples]
+    tokens = numpy.nonzero([not token.is_space for doc in docs for token in doc])[0]
+    sentences = numpy.unique(numpy.searchsorted(tokens, sentence_bounds(docs)))
+    n_tokens = numpy.arange(len(tokens) + 1)
+    return spert.get_samples(examples, Layout(tokens, n_tokens[:-1], n_tokens, sentences))

@@ -1,35 +1,36 @@
 """`spacy spert convert`: corpora of other tools to spaCy's binary format and back."""
 
+import sys
 from collections import Counter
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterable, Iterator, Optional
+from typing import Annotated, Any, ContextManager, Dict, Iterable, Iterator, List, Optional
 
+import srsly
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
-from ..formats import READERS, WRITERS, Losses, load
+from ..formats import Losses, format_names, load, readers, writers
 from ..formats.errors import Errors, Reasons
-from ..formats.files import open_whole
+from ..formats.files import STDOUT, is_stdout, open_whole
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR
 from . import app
 
 # How many places of a reason are shown without --verbose.
 MAX_PLACES = 5
-# Settings of single readers, and the format they belong to.
-READER_OPTIONS = {"per_sentence": "scierc", "types": "spert-json"}
 
 
 @app.command("convert")
 def convert_cli(
     input_path: Annotated[Path, typer.Argument(help="Input file, or folder of brat files", exists=True)],
-    output_path: Annotated[Path, typer.Argument(help="Output file. Folders on the way to it are made")],
+    output_path: Annotated[Path, typer.Argument(help="Output file; - is stdout. Folders on the way to it are made")],
     from_format: Annotated[
-        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(READERS)}")
+        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(format_names(readers))}")
     ] = None,
     to_format: Annotated[
-        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(WRITERS)}")
+        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(format_names(writers))}")
     ] = None,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language, for the tokenizer")] = "en",
     per_sentence: Annotated[
@@ -37,6 +38,19 @@ def convert_cli(
     ] = False,
     types: Annotated[
         Optional[Path], typer.Option("--types", help="types.json to check labels with (spert-json)", exists=True)
+    ] = None,
+    offsets: Annotated[
+        Optional[str], typer.Option("--offsets", help="What offsets count: characters, utf16 or bytes")
+    ] = None,
+    head_roles: Annotated[
+        Optional[str], typer.Option("--head-roles", help="Roles that are the head of a relation, with commas (brat)")
+    ] = None,
+    tail_roles: Annotated[
+        Optional[str], typer.Option("--tail-roles", help="Roles that are its tail, with commas (brat)")
+    ] = None,
+    option: Annotated[
+        Optional[List[str]],
+        typer.Option("--option", "-o", help="NAME=VALUE: another option of the format. Can be given several times"),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Make it an error if something is lost")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-V", help="Name every place of a loss")] = False,
@@ -47,7 +61,15 @@ def convert_cli(
     broken records are named by file and line and passed over.
     """
     losses = Losses(strict=strict)
+    named = {
+        "per_sentence": per_sentence,
+        "types": types,
+        "offsets": offsets,
+        "head_roles": head_roles,
+        "tail_roles": tail_roles,
+    }
     try:
+        options = {name: value for name, value in named.items() if value}
         kept = convert(
             input_path,
             output_path,
@@ -55,19 +77,20 @@ def convert_cli(
             to_format=to_format,
             lang=lang,
             losses=losses,
-            per_sentence=per_sentence,
-            types=types,
             progress=True,
+            **{**options, **parse_options(option or [])},
         )
     except (ValueError, OSError, ImportError) as err:
+        with _messages(output_path):
+            _print_losses(losses, verbose)
+            msg.fail("Nothing was written", str(err), exits=1)
+    with _messages(output_path):
         _print_losses(losses, verbose)
-        msg.fail("Nothing was written", str(err), exits=1)
-    _print_losses(losses, verbose)
-    msg.good(f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
-    if types is not None:
-        from ..formats.spert_json import read_types
+        msg.good(f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
+        if types is not None:
+            from ..formats.spert_json import read_types
 
-        msg.info(f"Symmetric labels, for the component's settings: {read_types(types).symmetric}")
+            msg.info(f"Symmetric labels, for the component's settings: {read_types(types).symmetric}")
 
 
 def convert(
@@ -78,21 +101,19 @@ def convert(
     to_format: Optional[str] = None,
     lang: str = "en",
     losses: Optional[Losses] = None,
-    per_sentence: bool = False,
-    types: Optional[Path] = None,
     progress: bool = False,
+    **options: Any,
 ) -> Counter[str]:
     """Convert a corpus to spaCy's binary format or from it. The output appears only when it is complete.
 
     input_path (Path): The file to read, or a folder of brat files.
-    output_path (Path): The file to write.
+    output_path (Path): The file to write; "-" for stdout.
     from_format (Optional[str]): The format to read; .spacy is written.
     to_format (Optional[str]): The format to write; .spacy is read. Exactly one of the two.
     lang (str): The language, for the tokenizer.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
-    per_sentence (bool): One document per sentence, for "scierc".
-    types (Optional[Path]): A types.json to check labels against, for "spert-json".
     progress (bool): Show a progress bar.
+    options (Any): Options of the format, which are parameters of its reader or its writer.
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If nothing can be read, something would be lost and must not be, or settings don't fit.
     """
@@ -101,52 +122,60 @@ def convert(
 
     input_path, output_path = Path(input_path), Path(output_path)
     losses = Losses(strict=True) if losses is None else losses
-    options: Dict[str, Any] = {"per_sentence": per_sentence, "types": types}
-    options = {name: value for name, value in options.items() if value}
-    _check_arguments(input_path, output_path, from_format, to_format, options)
-    nlp = spacy.blank(lang)
+    if (from_format is None) == (to_format is None):
+        raise ValueError(Errors.F025.format(formats=", ".join(format_names(readers))))
+    _check_paths(input_path, output_path, from_format is not None, options)
     if from_format is not None:
-        docs = load(READERS[from_format])(input_path, nlp, losses, **options)
+        read, write = load(readers, from_format, **options), _write_spacy
     else:
-        docs = _read_spacy(input_path, nlp)
+        read, write = _read_spacy, load(writers, str(to_format), **options)
+    docs = read(input_path, spacy.blank(lang), losses)
     # Without a terminal there is no bar.
     docs = tqdm(docs, unit=" docs", leave=False, disable=None if progress else True)
-    if from_format is not None:
-        return _write_spacy(docs, output_path)
-    return load(WRITERS[str(to_format)])(docs, output_path, losses)
+    return write(docs, output_path, losses)
 
 
-def _check_arguments(
-    source: Path, output: Path, from_format: Optional[str], to_format: Optional[str], options: Dict[str, Any]
-) -> None:
-    if (from_format is None) == (to_format is None):
-        raise ValueError(Errors.F025.format(formats=", ".join(READERS)))
-    formats, name = (WRITERS, to_format) if from_format is None else (READERS, from_format)
-    if name not in formats:
-        raise ValueError(Errors.F026.format(value=name, formats=", ".join(formats)))
-    for option in options:
-        if from_format != READER_OPTIONS[option]:
-            name = "--" + option.replace("_", "-")
-            raise ValueError(Errors.F028.format(option=name, format=READER_OPTIONS[option]))
-    if output.is_dir():
-        raise ValueError(Errors.F024.format(output=output))
-    if output.exists() and any(output.samefile(path) for path in (source, options.get("types")) if path):
+def parse_options(values: Iterable[str]) -> Dict[str, Any]:
+    """Read options of a format from the command line.
+
+    values (Iterable[str]): NAME=VALUE each. A value is read as JSON if it is JSON, else it is a string.
+    RETURNS (Dict[str, Any]): The values by the names of their parameters.
+    RAISES (ValueError): If one has another form.
+    """
+    options: Dict[str, Any] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise ValueError(Errors.F050.format(value=value))
+        try:
+            options[name.replace("-", "_")] = srsly.json_loads(text)
+        except ValueError:
+            options[name.replace("-", "_")] = text
+    return options
+
+
+def _check_paths(source: Path, output: Path, to_spacy: bool, options: Dict[str, Any]) -> None:
+    if output == STDOUT:
+        return
+    inputs = [source, *(value for value in options.values() if isinstance(value, Path))]
+    if output.exists() and any(output.samefile(path) for path in inputs):
         raise ValueError(Errors.F023.format(output=output))
-    if from_format is not None and output.suffix != ".spacy":
+    if to_spacy and output.is_dir():
+        raise ValueError(Errors.F024.format(output=output))
+    if to_spacy and output.suffix != ".spacy" and (output.is_file() or not output.exists()):
         raise ValueError(Errors.F027.format(output=output))
 
 
-def _read_spacy(path: Path, nlp: Language) -> Iterator[Doc]:
-    from spacy.tokens import DocBin
+def _read_spacy(path: Path, nlp: Language, losses: Losses) -> Iterator[Doc]:
+    from ..formats.doc_rel import note_unread
+    from ..formats.docs import read_docs
 
-    try:
-        doc_bin = DocBin().from_disk(path)
-    except Exception as err:  # whatever its parser meets in a file of another kind
-        raise ValueError(Errors.F029.format(path=path, error=err)) from err
-    yield from doc_bin.get_docs(nlp.vocab)
+    for doc in read_docs(path, nlp):
+        note_unread(doc, losses)
+        yield doc
 
 
-def _write_spacy(docs: Iterable[Doc], path: Path) -> Counter[str]:
+def _write_spacy(docs: Iterable[Doc], path: Path, losses: Losses) -> Counter[str]:
     from spacy.tokens import DocBin
 
     doc_bin = DocBin(store_user_data=True)
@@ -154,7 +183,7 @@ def _write_spacy(docs: Iterable[Doc], path: Path) -> Counter[str]:
     for doc in docs:
         doc_bin.add(doc)
         group = doc.spans[DEFAULT_SPANS_KEY]
-        kept.update(documents=1, entities=len(group), relations=len(group.attrs[RELATIONS_ATTR]))
+        kept.update(documents=1, entities=len(group), relations=len(group.attrs.get(RELATIONS_ATTR) or ()))
     if not kept:
         raise ValueError(Errors.F022)
     with open_whole(path, "wb") as file_:
@@ -162,9 +191,14 @@ def _write_spacy(docs: Iterable[Doc], path: Path) -> Counter[str]:
     return kept
 
 
+def _messages(output: Path) -> ContextManager[Any]:
+    """Messages go to stderr if the documents went to stdout."""
+    return redirect_stdout(sys.stderr) if is_stdout(output) else nullcontext()
+
+
 def _print_losses(losses: Losses, verbose: bool) -> None:
     if losses.counts:
-        msg.warn("Not kept as it is in the input:")
+        msg.warn("Lost, changed or assumed:")
         msg.table([(n, reason) for reason, n in losses.counts.most_common()], aligns=("r", "l"))
     for reason, places in losses.places.items():
         shown = places if verbose or reason == Reasons.BROKEN else places[:MAX_PLACES]

@@ -3,20 +3,16 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, List, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from wasabi import msg
 
 from . import app
+from ._data import PIPE, check_outputs, read_examples, write_text
 
 if TYPE_CHECKING:
-    from spacy.language import Language
-    from spacy.training import Example
-
     from ..evaluation.run import Evaluation
-
-PIPE = Path("-")
 
 
 @app.command("evaluate")
@@ -36,14 +32,23 @@ def evaluate_cli(
         Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
     ] = None,
     symmetric: Annotated[
-        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
-    ] = "once",
+        Optional[str],
+        typer.Option(
+            "--symmetric",
+            "-s",
+            help="How relations without direction count: once, directed or twice; by default as the config says",
+        ),
+    ] = None,
     gold_entities: Annotated[
         bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
     ] = False,
     margin: Annotated[
         float, typer.Option("--margin", "-m", help="How far below the threshold a score is 'just under' it")
     ] = 0.1,
+    hard_negatives: Annotated[
+        Optional[Path],
+        typer.Option("--hard-negatives", "-H", help="Annotated data to count false relations on", exists=True),
+    ] = None,
     given_sentences: Annotated[
         bool, typer.Option("--given-sentences", help="Use the sentence marks of the data instead of the model's")
     ] = False,
@@ -72,6 +77,7 @@ def evaluate_cli(
             symmetric=symmetric,
             gold_entities=gold_entities,
             margin=margin,
+            hard_negatives=hard_negatives,
             given_sentences=given_sentences,
             batch_size=batch_size,
             progress=True,
@@ -95,9 +101,10 @@ def evaluate(
     report: Optional[Path] = None,
     limit: int = 0,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = 0.1,
+    hard_negatives: Optional[Path] = None,
     given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
@@ -111,9 +118,12 @@ def evaluate(
         "-" for stdout.
     limit (int): Most documents in the report, those with the most errors; 0 for all.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and score its relations alone.
+    given_sentences (bool): Use the sentence marks of the data instead of the pipeline's own.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    hard_negatives (Optional[Path]): Annotated data to count false relations on, in the same format.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Evaluation): The scores, and the documents with their errors.
@@ -121,86 +131,38 @@ def evaluate(
         annotated documents, or an output can't be written.
     """
     import srsly
-    from spacy import util
 
+    from ..devices import load_pipeline
     from ..evaluation.report import render_report
     from ..evaluation.run import evaluate_pipeline
 
     data_path = Path(data_path)
-    _check_outputs(data_path, [Path(path) for path in (output, report) if path is not None])
-    nlp = util.load_model(model)
+    check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
+    nlp = load_pipeline(model)
     evaluation = evaluate_pipeline(
         nlp,
-        _read(data_path, nlp),
+        read_examples(data_path, nlp),
         component=component,
         symmetric=symmetric,
         gold_entities=gold_entities,
         margin=margin,
+        hard_negatives=None if hard_negatives is None else read_examples(Path(hard_negatives), nlp),
         given_sentences=given_sentences,
         batch_size=batch_size,
         progress=progress,
     )
     if output is not None:
-        _write(output, srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
+        write_text(output, srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
     if report is not None:
-        _write(report, render_report(evaluation, Path(model).name, data_path.name, limit))
+        write_text(report, render_report(evaluation, Path(model).name, data_path.name, limit))
     return evaluation
 
 
 def _print(evaluation: "Evaluation") -> None:
     for note in evaluation.notes:
         msg.info(note)
-    for title, (header, *rows) in evaluation.tables:
+    for title, (header, *rows) in [*evaluation.tables, *evaluation.quality_tables]:
         msg.divider(title)
-        msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r"))
+        msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
     msg.divider("Errors by kind")
     msg.table(evaluation.errors, aligns=("l", "r"))
-
-
-def _write(path: Path, text: str) -> None:
-    from ..formats.files import open_whole
-
-    if Path(path) == PIPE:
-        sys.stdout.write(text)
-        return
-    with open_whole(path) as file_:
-        file_.write(text)
-
-
-def _check_outputs(data_path: Path, outputs: List[Path]) -> None:
-    """Before the work rather than after it."""
-    from ..errors import Errors
-
-    for i, path in enumerate(outputs):
-        reason = None
-        if path == PIPE and sys.stdout is None:
-            raise ValueError(Errors.S083.format(name="stdout"))
-        if path in outputs[:i]:
-            reason = "it is the other output as well"
-        elif path == PIPE:
-            continue
-        elif path.is_dir():
-            reason = "it is a folder"
-        elif path.exists() and path.samefile(data_path):
-            reason = "it is the data"
-        if reason is not None:
-            raise ValueError(Errors.S048.format(path=path, reason=reason))
-
-
-def _read(path: Path, nlp: "Language") -> List["Example"]:
-    import warnings
-
-    from spacy.training import Corpus
-
-    from ..errors import Errors
-
-    try:
-        with warnings.catch_warnings():
-            # spaCy's warning that no file was found is our error below.
-            warnings.filterwarnings("ignore", message=r"\[W090\]")
-            examples = list(Corpus(path)(nlp))
-    except Exception as err:  # whatever its parser meets in a file of another kind
-        raise ValueError(Errors.S047.format(path=path, error=err)) from err
-    if not examples:
-        raise ValueError(Errors.S041.format(path=path))
-    return examples

@@ -1,15 +1,14 @@
 """`spacy spert import`: a checkpoint of the original SpERT, made into a pipeline."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Optional
 
 import typer
 from spacy.language import Language
 from wasabi import msg
 
-from ..errors import Errors
 from . import app
+from ._folders import check_folder, save_pipeline
 
 
 @app.command("import")
@@ -91,21 +90,7 @@ def import_(checkpoint_dir: Path, output_dir: Path, types: Path, *, force: bool 
     """
     from ..checkpoint import import_checkpoint
 
-    output = Path(output_dir).resolve()
-    _check_output(output, force, Path(checkpoint_dir), Path(types))
+    output = check_folder(output_dir, force, Path(checkpoint_dir), Path(types))
     nlp = import_checkpoint(checkpoint_dir, types, **settings)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-        nlp.to_disk(Path(folder) / "new")
-        if output.exists():
-            output.rename(Path(folder) / "old")
-        (Path(folder) / "new").rename(output)
+    save_pipeline(nlp, output)
     return nlp
-
-
-def _check_output(output: Path, force: bool, *sources: Path) -> None:
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
-    is_pipeline = (output / "config.cfg").is_file() and (output / "meta.json").is_file()
-    if not (force and is_pipeline) or any(source.resolve().is_relative_to(output) for source in sources):
-        raise ValueError(Errors.S059.format(path=output))

@@ -12,7 +12,7 @@ from typing import Callable, Collection, Dict, Iterable, List, NamedTuple, Optio
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..alignment import gold_entities, gold_relations, map_span, token_map
+from ..alignment import Place, TokenMap, gold_entities, gold_relations, unknown_tokens
 from ..relations import DEFAULT_SPANS_KEY, SCORES_ATTR, Relation, get_relations
 
 WRONG_LABEL = "wrong label"
@@ -77,30 +77,16 @@ class Analysed(NamedTuple):
     errors: List[Error]
 
 
-class _Place(NamedTuple):
-    """Where a span lies, in tokens of the reference. Two spans at the same place are the same but for the label.
-
-    start (int): The first token it touches; -1 if it touches none.
-    end (int): The token after the last.
-    off (Tuple[int, ...]): The predicted span's own tokens, if it does not begin and end with tokens of the reference:
-        it is the same as no other span then.
-    """
-
-    start: int
-    end: int
-    off: Tuple[int, ...] = ()
-
-
 class _Item(NamedTuple):
     """An entity or a relation. A prediction is right if its places and label are those of a gold one.
 
-    places (Tuple[_Place, ...]): Of the entity, or of head and tail; in textual order if they have none.
+    places (Tuple[Place, ...]): Of the entity, or of head and tail; in textual order if they have none.
     label (str): Its label.
     spans (Tuple[Span, ...]): The entity, or head and tail.
     score (Optional[float]): Its score.
     """
 
-    places: Tuple[_Place, ...]
+    places: Tuple[Place, ...]
     label: str
     spans: Tuple[Span, ...]
     score: Optional[float] = None
@@ -124,13 +110,17 @@ def find_errors(
     spans_key (str): The span group that is compared.
     symmetric_labels (Collection[str]): Relation labels without direction. To be left out where it counts all the same.
     RETURNS (List[Error]): The errors, those of entities first, by kind and then in the order of the text. There are
-        none if the reference is not annotated.
+        none if the reference is not annotated, none of relations if these are not, and none where tokens are not.
     """
     reference, predicted = example.reference, example.predicted
     gold_spans = gold_entities(reference, spans_key)
     if gold_spans is None:
         return []
-    place = _placer(example)
+    to_itself, to_reference = (TokenMap(doc, reference, example) for doc in (reference, predicted))
+    unknown = unknown_tokens(reference)
+
+    def place(span: Span) -> Place:
+        return (to_itself if span.doc is reference else to_reference).place(span)
 
     def entity(span: Span, score: Optional[float] = None) -> _Item:
         return _Item((place(span),), span.label_, (span,), None if score is None else float(score))
@@ -142,12 +132,26 @@ def find_errors(
 
     spans = list(predicted.spans.get(spans_key, ()))
     scores = predicted.spans[spans_key].attrs.get(SCORES_ATTR) if spans else None
+
+    def judged(found: List[_Item], gold: List[_Item]) -> List[_Item]:
+        """Without what is not known to be wrong."""
+        right = {item[:2] for item in gold}
+        return [
+            item
+            for item in found
+            if item[:2] in right or not any(unknown[place.start : place.end].any() for place in item.places)
+        ]
+
     gold = [entity(span) for span in gold_spans]
     found = [entity(span, score) for span, score in zip(spans, [None] * len(spans) if scores is None else scores)]
-    entity_errors = _entity_errors(gold, found)
+    entity_errors = _entity_errors(gold, judged(found, gold))
+    relations = gold_relations(reference, spans_key)
+    if relations is None:
+        return entity_errors
+    related = [relation(each) for each in relations]
     relation_errors = _relation_errors(
-        [relation(each) for each in gold_relations(reference, spans_key)],
-        [relation(each) for each in get_relations(predicted, spans_key)],
+        related,
+        judged([relation(each) for each in get_relations(predicted, spans_key)], related),
         [relation(each) for each in nearly],
         {item.places[0] for item in gold},
         {item.places[0] for item in found},
@@ -174,21 +178,6 @@ def worst_first(documents: Iterable[Analysed]) -> List[Analysed]:
     return sorted(documents, key=lambda document: -len(document.errors))
 
 
-def _placer(example: Example) -> Callable[[Span], _Place]:
-    starts, ends = token_map(example.predicted, example.reference, example)
-
-    def place(span: Span) -> _Place:
-        if span.doc is example.reference:
-            return _Place(span.start, span.end)
-        start, end = map_span(span, starts, ends)
-        if start >= 0:
-            return _Place(start, end)
-        touched = [int(i) for token in range(span.start, span.end) for i in example.alignment.x2y[token]]
-        return _Place(min(touched, default=-1), max(touched, default=-2) + 1, (span.start, span.end))
-
-    return place
-
-
 def _entity_errors(gold: Iterable[_Item], found: Iterable[_Item]) -> List[Error]:
     def same_boundaries(one: _Item, other: _Item) -> int:
         return int(one.places == other.places)
@@ -211,8 +200,8 @@ def _relation_errors(
     gold: Iterable[_Item],
     found: Iterable[_Item],
     nearly: Iterable[_Item],
-    gold_places: Set[_Place],
-    found_places: Set[_Place],
+    gold_places: Set[Place],
+    found_places: Set[Place],
 ) -> List[Error]:
     def swapped(one: _Item, other: _Item) -> int:
         return int(one.label == other.label and one.places == other.places[::-1])
@@ -270,7 +259,7 @@ def _error(kind: str, gold: Optional[_Item], found: Optional[_Item], detail: str
     return error
 
 
-def _name_absent(item: _Item, places: Set[_Place], where: str) -> str:
+def _name_absent(item: _Item, places: Set[Place], where: str) -> str:
     absent = [name for name, place in zip(("head", "tail"), item.places) if place not in places]
     if len(absent) == 1:
         return f"{absent[0]} not {where}"

@@ -8,12 +8,12 @@ import unicodedata
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from html import escape
-from typing import Any, Collection, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
-from ..relations import DEFAULT_SPANS_KEY, Relation, get_relations
+from ..relations import Relation, get_relations, related_spans
 
 # Colours of the page's style sheet, classes c0 to c9.
 N_COLOURS = 10
@@ -29,7 +29,7 @@ SpanKey = Tuple[int, int, str]
 RelationKey = Tuple[SpanKey, SpanKey, str]
 
 
-def displacy_relations(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY) -> Dict[str, Any]:
+def displacy_relations(doc: Doc, spans_key: Optional[str] = None) -> Dict[str, Any]:
     """The entities and relations of a document in the form that displaCy's "dep" style draws.
 
     Each entity is one word, with its label below; of overlapping entities the longest is drawn, and a relation of one
@@ -38,10 +38,10 @@ def displacy_relations(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY) -> Dict[str
         displacy.render(displacy_relations(doc), style="dep", manual=True)
 
     doc (Doc): The document.
-    spans_key (str): The span group of the entities.
+    spans_key (Optional[str]): The span group of the entities. By default all groups that hold relations.
     RETURNS (Dict[str, Any]): The words and arcs.
     """
-    entities = filter_spans(doc.spans.get(spans_key, ()))
+    entities = filter_spans(related_spans(doc, spans_key))
     words: List[Dict[str, str]] = []
     word_of: Dict[int, int] = {}
     starts = {span.start: span for span in entities}

@@ -1,20 +1,17 @@
-"""The report: an evaluation as one HTML page, which loads nothing and sends nothing.
-
-What is the same on every page lies in page/; the rest is made here, with all text and labels escaped.
-"""
+"""The report: an evaluation as one HTML page."""
 
 from html import escape
-from string import Template
-from typing import Any, Iterable, List, NamedTuple, Sequence, Set, Tuple
-
-from spacy.tokens import Doc, Span
+from typing import List, Tuple
 
 from ..alignment import gold_entities, gold_relations
-from ..relations import Relation, get_relations
+from ..relations import get_relations
 from .analysis import KINDS, Analysed, Error, worst_first
-from .assets import policy, read_asset
-from .drawing import N_COLOURS, draw_entities, draw_relations, relation_key, span_key
-from .run import Evaluation, Table
+from .calibration import calibration_error, precision_recall, reliability
+from .diagrams import draw_precision_recall, draw_reliability
+from .drawing import relation_key
+from .markup import Drawer, Side, annotation_key, checkbox, fill, phrase, printable, table, tag
+from .prediction import relation_threshold
+from .run import Evaluation
 
 # How many documents are drawn before all others, to show at once what the model finds.
 N_EXAMPLES = 3
@@ -29,84 +26,51 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
     limit (int): Most documents to show; 0 for all.
     RETURNS (str): The page as HTML.
     """
-    # Names of files may hold bytes that are no text, which Python keeps as halves of characters.
-    model, data = (name.encode("utf8", "surrogateescape").decode("utf8", "replace") for name in (model, data))
-    page, style, script = (read_asset(f"page.{name}") for name in ("html", "css", "js"))
+    model, data = printable(model), printable(data)
     documents = worst_first(evaluation.documents)
     writer = _Writer(evaluation)
     notes = list(evaluation.notes)
     if 0 < limit < len(documents):
         notes.append(f"Of {len(documents)} documents the {limit} with the most errors are shown.")
-    return Template(page).substitute(
-        # Should anything slip through the escaping, it could neither run nor load anything.
-        policy=policy(style, script),
-        style=style,
-        script=script,
-        title=escape(f"{model} on {data}"),
+    return fill(
+        "page.html",
+        f"{model} on {data}",
         facts=" &middot; ".join(map(escape, _facts(evaluation, model, data))),
-        notes=_tag("ul", "notes", [f"<li>{escape(note)}</li>" for note in notes]),
-        tables="\n".join(map(_table, evaluation.tables)),
+        notes=tag("ul", "notes", [f"<li>{escape(note)}</li>" for note in notes]),
+        tables="\n".join(map(table, [*evaluation.tables, *evaluation.quality_tables])),
+        diagrams=_diagrams(evaluation),
         examples=writer.examples(),
-        kinds="\n".join(_checkbox(kind, n) for kind, n in evaluation.errors.items()),
+        kinds="\n".join(checkbox(kind, n) for kind, n in evaluation.errors.items()),
         meanings="\n".join(f"<dt>{escape(kind)}</dt><dd>{escape(text)}</dd>" for kind, text in KINDS.items()),
-        options=writer.options(),
+        options=writer.drawer.options(),
         documents="\n".join(map(writer.document, documents[: limit or None])),
     )
 
 
-class _Side(NamedTuple):
-    """The gold or the predicted annotation of a document.
-
-    doc (Doc): The document.
-    spans (List[Span]): The entities.
-    relations (List[Relation]): The relations.
-    wrong (Set[Any]): Keys of the entities and relations that are part of errors.
-    """
-
-    doc: Doc
-    spans: List[Span]
-    relations: List[Relation]
-    wrong: Set[Any]
-
-
 class _Writer:
-    """Writes documents, all with the same colours and numbers of the labels."""
+    """Writes the documents of an evaluation."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
         sides = [side for document in evaluation.documents for side in self.sides(document)]
-        self.entity_labels = sorted({span.label_ for side in sides for span in side.spans})
-        self.relation_labels = sorted({relation.label for side in sides for relation in side.relations})
-        self.colours = {label: i % N_COLOURS for i, label in enumerate(self.entity_labels)}
-        # Labels may be anything, so the script knows them by number.
-        self.numbers = {
-            **{("e", label): f"e{i}" for i, label in enumerate(self.entity_labels)},
-            **{("r", label): f"r{i}" for i, label in enumerate(self.relation_labels)},
-        }
+        self.drawer = Drawer(sides, evaluation.undirected)
 
-    def sides(self, document: Analysed) -> Tuple[_Side, _Side]:
+    def sides(self, document: Analysed) -> Tuple[Side, Side]:
         key = self.evaluation.spans_key
         reference, predicted, errors = document.reference, document.predicted, document.errors
-        spans = gold_entities(reference, key) or []
-        gold = _Side(reference, spans, gold_relations(reference, key), {_key(e.gold, e.gold_label) for e in errors})
-        wrong = {_key(e.predicted, e.predicted_label) for e in errors}
-        return gold, _Side(predicted, list(predicted.spans.get(key, ())), get_relations(predicted, key), wrong)
-
-    def options(self) -> str:
-        groups = []
-        for kind, title, labels in (("e", "Entities", self.entity_labels), ("r", "Relations", self.relation_labels)):
-            options = [f'<option value="{self.numbers[kind, label]}">{escape(label)}</option>' for label in labels]
-            groups.append(f'<optgroup label="{title}">{"".join(options)}</optgroup>' if options else "")
-        return "".join(groups)
+        missed = {annotation_key(e.gold, e.gold_label) for e in errors}
+        gold = Side(reference, gold_entities(reference, key) or [], gold_relations(reference, key) or (), missed)
+        wrong = {annotation_key(e.predicted, e.predicted_label) for e in errors}
+        return gold, Side(predicted, list(predicted.spans.get(key, ())), get_relations(predicted, key), wrong)
 
     def examples(self) -> str:
-        def right(side: _Side) -> int:
+        def right(side: Side) -> int:
             return sum(relation_key(*relation[:3]) not in side.wrong for relation in side.relations)
 
         predicted = [(document.number, self.sides(document)[1]) for document in self.evaluation.documents]
         best = sorted(predicted, key=lambda item: (-right(item[1]), -len(item[1].relations)))[:N_EXAMPLES]
         figures = [
-            f"<figure><figcaption>Document {number}</figcaption>{self.drawing(side, scores=True)}</figure>"
+            f"<figure><figcaption>Document {number}</figcaption>{self.drawer.drawing(side, scores=True)}</figure>"
             for number, side in best
             if side.relations
         ]
@@ -117,54 +81,54 @@ class _Writer:
         return "\n".join(['<section aria-labelledby="examples">', title, about, *figures, "</section>"])
 
     def document(self, document: Analysed) -> str:
-        sides = self.sides(document)
-        labels = {self.numbers["e", span.label_] for side in sides for span in side.spans}
-        labels |= {self.numbers["r", relation.label] for side in sides for relation in side.relations}
+        gold, predicted = self.sides(document)
         n = len(document.errors)
-        about = (
-            f"{n} error" + "s" * (n != 1) if n else "no errors" if labels else "nothing annotated, nothing predicted"
-        )
-        drawn = (("Gold", sides[0], False), ("Predicted", sides[1], True)) if labels else (("Text", sides[0], False),)
-        parts = [
-            f'<div class="side"><h4>{title}</h4><div>{self.drawing(side, scores)}</div></div>'
-            for title, side, scores in drawn
-        ]
-        parts.append(_tag("ul", "errors", map(self.error, document.errors)))
-        return (
-            f'<article data-text="{escape(document.reference.text)}" data-labels="{" ".join(sorted(labels))}">'
-            f"<h3>Document {document.number} <small>{about}</small></h3>{''.join(parts)}</article>"
-        )
-
-    def drawing(self, side: _Side, scores: bool) -> str:
-        doc, spans, relations, wrong = side
-        text = draw_entities(doc, spans, self.colours, wrong)
-        arcs = draw_relations(doc, relations, self.colours, wrong, self.evaluation.undirected, scores)
-        return f'<p class="text" dir="auto">{text}</p>' + (f'<div class="arcs">{arcs}</div>' if arcs else "")
+        annotated = bool(self.drawer.labels([gold, predicted]))
+        about = f"{n} error" + "s" * (n != 1) if n else "no errors"
+        drawn = [("Gold", gold, False), ("Predicted", predicted, True)]
+        if not annotated:
+            about, drawn = "nothing annotated, nothing predicted", [("Text", gold, False)]
+        return self.drawer.article(document.number, about, drawn, map(self.error, document.errors))
 
     def error(self, error: Error) -> str:
         kind = "r" if len(error.gold or error.predicted) > 1 else "e"
-        labels = {self.numbers[kind, label] for label in (error.gold_label, error.predicted_label) if label}
-        told = _phrase(error.predicted or error.gold, error.predicted_label or error.gold_label)
+        names = [(kind, label) for label in (error.gold_label, error.predicted_label) if label]
+        told = phrase(error.predicted or error.gold, error.predicted_label or error.gold_label)
         if error.score is not None:
             told += f" {error.score:.2f}"
         if error.gold and error.predicted:
-            told += f"; gold: {_phrase(error.gold, error.gold_label)}"
+            told += f"; gold: {phrase(error.gold, error.gold_label)}"
         detail = f' <span class="detail">({escape(error.detail)})</span>' if error.detail else ""
-        return (
-            f'<li data-kind="{_slug(error.kind)}" data-labels="{" ".join(sorted(labels))}">'
-            f"<b>{escape(error.kind)}</b> {told}{detail}</li>"
-        )
+        return self.drawer.item(error.kind, names, told + detail)
 
 
-def _key(spans: Tuple[Span, ...], label: str) -> Any:
-    if len(spans) == 2:
-        return relation_key(spans[0], spans[1], label)
-    return span_key(spans[0]) if spans else None
-
-
-def _phrase(spans: Sequence[Span], label: str) -> str:
-    names = [f"<i>{escape(span.text)}</i>" for span in spans]
-    return f" &rarr; {escape(label)} &rarr; ".join(names) if len(names) > 1 else f"{names[0]} {escape(label)}"
+def _diagrams(evaluation: Evaluation) -> str:
+    """Calibration of all, and the curve of each relation label."""
+    figures = []
+    for name, (candidates, kept) in evaluation.coming_out.items():
+        scores, right = candidates.scores[kept], candidates.right[kept]
+        figures.append(draw_reliability(name, reliability(scores, right), calibration_error(scores, right)))
+    if not figures:
+        return ""
+    candidates, kept = evaluation.coming_out["relations"]
+    counts = candidates.count(kept).sum(axis=0)
+    for column, label in enumerate(candidates.labels):
+        rows, n_gold = candidates.columns == column, int(candidates.gold[:, column].sum())
+        curve = precision_recall(candidates.scores[rows], candidates.right[rows], n_gold)
+        n_right, n_wrong, _ = counts[column].tolist()
+        chosen = None
+        if n_right + n_wrong:
+            threshold = relation_threshold(evaluation.cfg, label)
+            chosen = (threshold, n_right / (n_right + n_wrong), n_right / max(n_gold, 1))
+        figures.append(draw_precision_recall(label, curve, chosen))
+    title = '<h2 id="diagrams">Calibration and thresholds</h2>'
+    about = (
+        "<p>Scores mean what they say where the bars end on the diagonal. The curves show strict precision and recall "
+        "of each relation for all thresholds; the dot is the one that decides.</p>"
+    )
+    return "\n".join(
+        ['<section aria-labelledby="diagrams">', title, about, tag("div", "diagrams", figures), "</section>"]
+    )
 
 
 def _facts(evaluation: Evaluation, model: str, data: str) -> List[str]:
@@ -176,34 +140,3 @@ def _facts(evaluation: Evaluation, model: str, data: str) -> List[str]:
         f"symmetric relations count: {evaluation.symmetric}",
         "entities given" if evaluation.gold_entities else "entities predicted",
     ]
-
-
-def _table(table: Table) -> str:
-    title, (header, *rows) = table
-    lines = []
-    for row in rows:
-        name, *values = (escape(str(value)) for value in row)
-        css = ' class="total"' if name in ("micro", "macro") and row in rows[-2:] else ""
-        lines.append(
-            f'<tr{css}><th scope="row">{name}</th>' + "".join(f"<td>{value}</td>" for value in values) + "</tr>"
-        )
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in header[1:])
-    return (
-        f'<div class="scroll"><table><caption>{escape(title)}</caption><thead><tr><td></td>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _checkbox(kind: str, n: int) -> str:
-    box = f'<input type="checkbox" name="kind" value="{_slug(kind)}"{"" if n else " disabled"}>'
-    return f'<label class="kind">{box} {escape(kind)} <b>{n}</b></label>'
-
-
-def _slug(kind: str) -> str:
-    return kind.replace(" ", "-")
-
-
-def _tag(name: str, css: str, lines: Iterable[str]) -> str:
-    """An element around some lines, or nothing around none."""
-    content = "".join(lines)
-    return f'<{name} class="{css}">{content}</{name}>' if content else ""

@@ -1,34 +1,40 @@
 """Run a pipeline over annotated documents and gather what there is to know of its component's predictions."""
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy
 from spacy.language import Language
-from spacy.pipeline.functions import DocCleaner
 from spacy.scorer import PRFScore, get_ner_prf
-from spacy.tokens import Doc, Span
 from spacy.training import Example
-from spacy.util import minibatch
-from tqdm import tqdm  # type: ignore[import-untyped]
 
-from ..alignment import gold_entities as gold_spans
-from ..alignment import map_span, token_map
+from ..alignment import gold_relations
 from ..components import find_component
+from ..corpus import give_sentences
 from ..errors import Errors
-from ..formats.docs import mark_sentences
-from ..relations import RELATIONS_ATTR, Relation, get_relations
-from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of
+from ..ml.arrays import Bools
+from ..relations import Relation
+from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of, symmetric_of
 from .analysis import Analysed, count_errors, find_errors
+from .calibration import calibration_error
+from .constraints import count_removed_pairs
+from .decisions import apply_decisions, read_decisions
+from .negatives import FalseRelations, count_false_relations, related_types, without_relation
+from .prediction import FLOOR, entities_given, find_annotated, predict, relation_threshold
+from .scored import Candidates, Scored, gather
 
 # How far below the threshold a score is "just under" it.
 DEFAULT_MARGIN = 0.1
-# Where given entities lie while the component runs.
-GIVEN_KEY = "spacy_spert_given_entities"
-
 TITLES = {"spans": "Entities", "rels": "Relations by boundaries", "rels_strict": "Relations, strict"}
 HEADER = ("", "P", "R", "F", "support")
+ALL, WITHOUT_RELATION, HARD_NEGATIVES = "all", "without_relation", "hard_negatives"
+FALSE_HEADER = ("", "false", "sentences", "per 100")
+FALSE_TITLES = {
+    ALL: "all sentences",
+    WITHOUT_RELATION: "fitting entities, no relation in the gold data",
+    HARD_NEGATIVES: "hard negatives",
+}
 
 # A title, and rows of which the first is the header.
 Table = Tuple[str, List[Tuple]]
@@ -47,7 +53,12 @@ class Evaluation:
     documents (List[Analysed]): The documents with their errors.
     margin (float): How far below the threshold a score is "just under" it.
     unannotated (int): How many further documents were left out, as their entities are not annotated.
+    unrelated (int): How many documents were left out for relations, as theirs are not annotated.
     unmapped (int): How many gold entities could not be given, as they are not on predicted tokens.
+    false_relations (Dict[str, FalseRelations]): False relations in all sentences, in those without any relation, and in
+        the hard negatives, if there are any.
+    scored (Optional[Scored]): All that had a score, also below the thresholds.
+    removed_pairs (Dict[Tuple[str, str], int]): Pairs that type constraints removed, by labels of head and tail.
     given_sentences (Optional[int]): How many of the documents have sentence marks that were used; None if the
         pipeline's own counted.
     """
@@ -61,7 +72,11 @@ class Evaluation:
     documents: List[Analysed]
     margin: float = DEFAULT_MARGIN
     unannotated: int = 0
+    unrelated: int = 0
     unmapped: int = 0
+    false_relations: Dict[str, FalseRelations] = field(default_factory=dict)
+    scored: Optional[Scored] = None
+    removed_pairs: Dict[Tuple[str, str], int] = field(default_factory=dict)
     given_sentences: Optional[int] = None
 
     @property
@@ -86,6 +101,47 @@ class Evaluation:
         return count_errors(self.documents)
 
     @property
+    def false_relation_table(self) -> Table:
+        """RETURNS (Table): False relations per 100 sentences as a table for people."""
+        rows: List[Tuple] = [FALSE_HEADER]
+        for name, counts in self.false_relations.items():
+            rate = "" if counts.rate is None else f"{counts.rate:.1f}"
+            rows.append((FALSE_TITLES[name], counts.found, counts.sentences, rate))
+        return "False relations", rows
+
+    @property
+    def coming_out(self) -> Dict[str, Tuple[Candidates, Bools]]:
+        """RETURNS (Dict[str, Tuple[Candidates, Bools]]): The candidates of "entities", unless they were given, and of
+        "relations", and which of them come out."""
+        if self.scored is None:
+            return {}
+        # The scores are calibrated already.
+        decisions = replace(read_decisions(self.cfg), temperature=1.0, sigmoids={})
+        applied = apply_decisions(decisions, self.scored, self.cfg["symmetric_labels"])
+        chosen = {"entities": (self.scored.entities, applied.entities)} if not self.scored.given else {}
+        return {**chosen, "relations": (self.scored.relations, applied.relations)}
+
+    @property
+    def calibration_errors(self) -> Dict[str, float]:
+        """RETURNS (Dict[str, float]): The expected calibration error of what comes out, by "entities", "relations"."""
+        return {
+            name: calibration_error(candidates.scores[kept], candidates.right[kept])
+            for name, (candidates, kept) in self.coming_out.items()
+        }
+
+    @property
+    def quality_tables(self) -> List[Table]:
+        """RETURNS (List[Table]): What there is beside the scores: false relations, calibration, removed pairs."""
+        tables = [self.false_relation_table]
+        if self.scored is not None:
+            rows: List[Tuple] = [(name, f"{error:.4f}") for name, error in self.calibration_errors.items()]
+            tables.append(("Expected calibration error", [("", "error"), *rows]))
+        if self.removed_pairs:
+            rows = [(f"{one} and {other}", n) for (one, other), n in self.removed_pairs.items()]
+            tables.append(("Pairs that can't be related by their types", [("", "removed"), *rows]))
+        return tables
+
+    @property
     def notes(self) -> List[str]:
         """RETURNS (List[str]): What must be known to read the scores, in sentences."""
         notes = []
@@ -93,6 +149,11 @@ class Evaluation:
             notes.append(
                 f"{self.unannotated} of {self.unannotated + len(self.documents)} documents are left out, as their "
                 "entities are not annotated."
+            )
+        if self.unrelated:
+            notes.append(
+                f"{self.unrelated} of {len(self.documents)} documents are left out of the scores of relations, as "
+                "theirs are not annotated."
             )
         if self.gold_entities:
             notes.append(
@@ -127,8 +188,12 @@ class Evaluation:
             **self.scores,
             "counts": counts,
             "errors": self.errors,
+            "false_relations": {name: counts.to_json() for name, counts in self.false_relations.items()},
+            "calibration_error": self.calibration_errors,
+            "removed_pairs": [[*labels, n] for labels, n in self.removed_pairs.items()],
             "documents": len(self.documents),
             "unannotated_documents": self.unannotated,
+            "documents_without_annotated_relations": self.unrelated,
             "unmapped_entities": self.unmapped,
             "settings": {
                 "component": self.component,
@@ -148,9 +213,10 @@ def evaluate_pipeline(
     examples: Iterable[Example],
     *,
     component: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
     margin: float = DEFAULT_MARGIN,
+    hard_negatives: Optional[Iterable[Example]] = None,
     given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
@@ -160,10 +226,12 @@ def evaluate_pipeline(
     nlp (Language): The pipeline. Its settings are afterwards as they were.
     examples (Iterable[Example]): The documents, not predicted yet.
     component (Optional[str]): The name of the component, needed only if there are several.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
     gold_entities (bool): Give the component the gold entities and let it predict relations only. All gold relations
         count, also those of entities that can't be given.
     margin (float): How far below the threshold the score of a missed relation is "just under" it.
+    hard_negatives (Optional[Iterable[Example]]): Further documents, on which only false relations are counted.
     given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
@@ -171,33 +239,46 @@ def evaluate_pipeline(
     RAISES (ValueError): If the component is not there or can't do this, a setting is out of range, or no document is
         annotated.
     """
-    if symmetric not in SYMMETRIC:
-        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
     if not 0.0 <= margin <= 1.0:
         raise ValueError(Errors.S045.format(value=margin))
     name, spert = find_component(nlp, component)
+    symmetric = symmetric_of(spert.scorer) if symmetric is None else symmetric
+    if symmetric not in SYMMETRIC:
+        raise ValueError(Errors.S033.format(value=symmetric, options=SYMMETRIC))
     cfg, key = spert.cfg, spert.cfg["spans_key"]
     if gold_entities and (cfg["task"] == "entities" or not spert.relation_labels):
         raise ValueError(Errors.S044.format(name=name))
-    numbered = list(enumerate(examples, start=1))
-    chosen = {i: example for i, example in numbered if gold_spans(example.reference, key) is not None}
-    if not chosen:
-        raise ValueError(Errors.S046.format(n=len(numbered), key=key))
-    given: Dict[str, Any] = {}
-    unmapped = 0
-    if gold_entities:
-        given = {"task": "relations", "entities_key": GIVEN_KEY}
-        unmapped = sum(_give_entities(example, key) for example in chosen.values())
-    marked = sum(map(_give_sentences, chosen.values())) if given_sentences else None
-    nearly = []
-    with changed(cfg, **given):
-        predicted = [example.predicted for example in chosen.values()]
-        docs = _predict(nlp, name, cfg, predicted, margin, batch_size or nlp.batch_size)
-        bar = tqdm(docs, total=len(chosen), unit=" docs", leave=False, disable=None if progress else True)
-        for example, (doc, near) in zip(chosen.values(), bar):
-            doc.spans.pop(GIVEN_KEY, None)
-            example.predicted = doc
-            nearly.append(near)
+    chosen, unannotated = find_annotated(examples, key)
+    marked = sum(map(give_sentences, chosen.values())) if given_sentences else None
+    nearly: List[List[Relation]] = []
+    rows = []
+    given = entities_given(cfg, chosen.values()) if gold_entities else nullcontext(0)
+    with given as unmapped:
+        floor = max(0.0, min(FLOOR, *(relation_threshold(cfg, label) - margin for label in spert.relation_labels)))
+        for predicted in predict(
+            nlp,
+            name,
+            chosen.values(),
+            symmetric=symmetric,
+            floor=floor,
+            batch_size=batch_size,
+            progress=progress,
+        ):
+            rows.append(predicted.rows)
+            nearly.append([relation for relation in predicted.relations if _is_near(relation, cfg, margin)])
+        scored = gather(rows, spert.entity_labels, spert.relation_labels, given=cfg["task"] == "relations")
+    negatives = None
+    if hard_negatives is not None:
+        negatives = evaluate_pipeline(
+            nlp,
+            hard_negatives,
+            component=name,
+            symmetric=symmetric,
+            gold_entities=gold_entities,
+            given_sentences=given_sentences,
+            batch_size=batch_size,
+            progress=progress,
+        ).false_relations[ALL]
     return compare(
         chosen,
         nearly,
@@ -206,8 +287,11 @@ def evaluate_pipeline(
         symmetric=symmetric,
         gold_entities=gold_entities,
         margin=margin,
-        unannotated=len(numbered) - len(chosen),
+        unannotated=unannotated,
         unmapped=unmapped,
+        scored=scored,
+        removed_pairs=count_removed_pairs((example.predicted for example in chosen.values()), cfg),
+        hard_negatives=negatives,
         given_sentences=marked,
     )
 
@@ -220,6 +304,7 @@ def compare(
     cfg: Dict[str, Any],
     symmetric: str = "once",
     gold_entities: bool = False,
+    hard_negatives: Optional[FalseRelations] = None,
     **facts: Any,
 ) -> Evaluation:
     """Compare predictions with the gold annotation.
@@ -230,6 +315,7 @@ def compare(
     cfg (Dict[str, Any]): Its settings.
     symmetric (str): How relations without direction count: "once", "directed" or "twice".
     gold_entities (bool): Whether the gold entities were given.
+    hard_negatives (Optional[FalseRelations]): The false relations on a set of hard negatives, if there is one.
     facts: What else is known, see Evaluation.
     RETURNS (Evaluation): All about them.
     """
@@ -243,72 +329,33 @@ def compare(
     scores = {**scores_of(counts, key), **get_ner_prf(examples.values())}
     if gold_entities:
         scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
-    return Evaluation(component, cfg, symmetric, gold_entities, counts, scores, documents, **facts)
+    negatives = without_relation(examples.values(), related_types(examples.values(), key), key)
+    chosen = {ALL: list(examples.values()), WITHOUT_RELATION: negatives}
+    false_relations = {
+        name: count_false_relations(each, spans_key=key, symmetric_labels=symmetric_labels, symmetric=symmetric)
+        for name, each in chosen.items()
+    }
+    if hard_negatives is not None:
+        false_relations[HARD_NEGATIVES] = hard_negatives
+    unrelated = sum(gold_relations(example.reference, key) is None for example in examples.values())
+    return Evaluation(
+        component,
+        cfg,
+        symmetric,
+        gold_entities,
+        counts,
+        scores,
+        documents,
+        false_relations=false_relations,
+        unrelated=unrelated,
+        **facts,
+    )
 
 
-@contextmanager
-def changed(cfg: Dict[str, Any], **values: Any) -> Iterator[None]:
-    """Change settings for a while, whatever happens meanwhile.
-
-    cfg (Dict[str, Any]): The settings.
-    values: What to change.
-    """
-    before = {name: cfg[name] for name in values}
-    cfg.update(values)
-    try:
-        yield
-    finally:
-        cfg.update(before)
-
-
-def _predict(
-    nlp: Language, name: str, cfg: Dict[str, Any], docs: Iterable[Doc], margin: float, batch_size: int
-) -> Iterator[Tuple[Doc, List[Relation]]]:
-    """Run the pipeline, and yield each document with the relations just under the threshold.
-
-    The component runs with a threshold that is lower by the margin. What that adds is taken off again before the next
-    component sees the document.
-    """
-    threshold = cfg["relation_threshold"]
-    at = nlp.pipe_names.index(name) + 1
-    first, rest = nlp.pipe_names[:at], nlp.pipe_names[at:]
-    clean = DocCleaner({"tensor": None, "_.trf_data": None}, silent=True)
-    for batch in minibatch(docs, batch_size):
-        with nlp.select_pipes(enable=first), changed(cfg, relation_threshold=max(0.0, threshold - margin)):
-            batch = list(nlp.pipe(batch, batch_size=batch_size))
-        nearly = [_take_near(doc, cfg["spans_key"], threshold) for doc in batch]
-        with nlp.select_pipes(enable=rest):
-            batch = list(nlp.pipe(batch, batch_size=batch_size))
-        # The encoder's output of a whole corpus would need a lot of memory.
-        yield from zip(map(clean, batch), nearly)
-
-
-def _take_near(doc: Doc, key: str, threshold: float) -> List[Relation]:
-    relations = get_relations(doc, key)
-    # As exact as the component's comparison.
-    under = [numpy.float32(relation.score) < numpy.float32(threshold) for relation in relations]
-    attrs = doc.spans[key].attrs
-    attrs[RELATIONS_ATTR] = [row for row, is_under in zip(attrs[RELATIONS_ATTR], under) if not is_under]
-    return [relation for relation, is_under in zip(relations, under) if is_under]
-
-
-def _give_entities(example: Example, key: str) -> int:
-    """Write the gold entities on the predicted document, and count those that are not on its tokens."""
-    starts, ends = token_map(example.reference, example.predicted, example)
-    spans = gold_spans(example.reference, key) or []
-    places = [(*map_span(span, starts, ends), span.label_) for span in spans]
-    mapped = sorted({place for place in places if place[0] >= 0})
-    example.predicted.spans[GIVEN_KEY] = [Span(example.predicted, *place) for place in mapped]
-    return sum(place[0] < 0 for place in places)
-
-
-def _give_sentences(example: Example) -> bool:
-    """Mark the sentences of the annotation on the predicted document, if there are any."""
-    if not example.reference.has_annotation("SENT_START"):
-        return False
-    starts = example.get_aligned_sent_starts()
-    mark_sentences(example.predicted, {i for i, is_start in enumerate(starts) if is_start})
-    return True
+def _is_near(relation: Relation, cfg: Mapping[str, Any], margin: float) -> bool:
+    """Whether its score is just under the threshold, as exact as the component's comparison."""
+    score, threshold = numpy.float32(relation.score), relation_threshold(cfg, relation.label)
+    return bool(numpy.float32(max(0.0, threshold - margin)) <= score < numpy.float32(threshold))
 
 
 def _rows(types: Dict[str, PRFScore]) -> List[Tuple]:

@@ -1,11 +1,11 @@
 """What was extracted in the forms that other tools take: a table of triples, and a graph."""
 
-from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Union
+from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Optional, Union
 
 from spacy.tokens import Doc
 
 from ..errors import Errors
-from ..relations import DEFAULT_SPANS_KEY, get_relations
+from ..relations import get_relations, related_spans
 
 if TYPE_CHECKING:
     import networkx
@@ -40,11 +40,11 @@ class Triple(NamedTuple):
     doc: int
 
 
-def to_triples(docs: Union[Doc, Iterable[Doc]], spans_key: str = DEFAULT_SPANS_KEY) -> List[Triple]:
+def to_triples(docs: Union[Doc, Iterable[Doc]], spans_key: Optional[str] = None) -> List[Triple]:
     """List the relations of documents as plain values.
 
     docs (Union[Doc, Iterable[Doc]]): One document or several.
-    spans_key (str): The span group of the entities.
+    spans_key (Optional[str]): The span group of the entities. By default all groups that hold relations.
     RETURNS (List[Triple]): The relations, in the order of the documents and as stored in each.
     """
     return [
@@ -66,7 +66,7 @@ def to_triples(docs: Union[Doc, Iterable[Doc]], spans_key: str = DEFAULT_SPANS_K
     ]
 
 
-def to_networkx(docs: Union[Doc, Iterable[Doc]], spans_key: str = DEFAULT_SPANS_KEY) -> "networkx.MultiDiGraph":
+def to_networkx(docs: Union[Doc, Iterable[Doc]], spans_key: Optional[str] = None) -> "networkx.MultiDiGraph":
     """Make a graph of the entities and relations of documents.
 
     A node is a pair (text, label), and stands for all entities of that text and label in all documents. It has the
@@ -76,7 +76,7 @@ def to_networkx(docs: Union[Doc, Iterable[Doc]], spans_key: str = DEFAULT_SPANS_
     are related give a loop.
 
     docs (Union[Doc, Iterable[Doc]]): One document or several.
-    spans_key (str): The span group of the entities.
+    spans_key (Optional[str]): The span group of the entities. By default all groups that hold relations.
     RETURNS (networkx.MultiDiGraph): The graph.
     RAISES (ImportError): If networkx is not installed.
     """
@@ -87,7 +87,7 @@ def to_networkx(docs: Union[Doc, Iterable[Doc]], spans_key: str = DEFAULT_SPANS_
 
     graph = networkx.MultiDiGraph()
     for i, doc in enumerate(_as_docs(docs)):
-        for span in doc.spans.get(spans_key) or ():
+        for span in related_spans(doc, spans_key):
             node = (span.text, span.label_)
             if node not in graph:
                 graph.add_node(node, text=span.text, label=span.label_, mentions=0)

@@ -8,10 +8,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
-from spacy.util import load_model, minibatch
+from spacy.util import minibatch
 from spacy.vocab import Vocab
 
 from ..components import find_component
+from ..devices import load_pipeline
 from ..errors import Errors
 from ..formats import Losses
 from ..formats.gold import Gold
@@ -122,9 +123,9 @@ class Extractor:
         cfg = self.component.cfg
         if cfg["task"] == "relations" and record.get("entities"):
             # Entities to relate. For the other tasks they are predicted, whatever the record says.
-            gold = Gold(doc, Losses(strict=True), "the record", exact=True)
+            gold = Gold(doc, Losses(strict=True), "the record", exact=True, meta=meta)
             add_annotations(gold, {"entities": record["entities"]}, "label", "text" in record)
-            gold.finish(meta)
+            gold.finish()
             if cfg["entities_key"] is not None:
                 doc.spans[cfg["entities_key"]] = gold.spans
         return doc
@@ -147,10 +148,10 @@ def load_extractor(model: str, *, threshold: Optional[float] = None, **settings:
     RETURNS (Extractor): What extracts with it.
     RAISES (ValueError): If it has no such component, or the threshold is out of range.
     """
-    extractor = Extractor(load_model(model), **settings)
+    extractor = Extractor(load_pipeline(model), **settings)
     if threshold is not None:
         extractor.component.cfg["relation_threshold"] = threshold
-        extractor.component._check_settings()
+        extractor.component.check_settings()
     return extractor
 
 
@@ -180,7 +181,7 @@ def _to_record(record: Dict[str, Any], doc: Doc, group: SpanGroup) -> Dict[str, 
         "entities": entities,
         "relations": [
             {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
-            for head, tail, label, score in group.attrs[RELATIONS_ATTR]
+            for head, tail, label, score in group.attrs.get(RELATIONS_ATTR) or []
         ],
         **{name: record[name] for name in ("meta",) if name in record},
     }

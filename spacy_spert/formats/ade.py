@@ -8,6 +8,7 @@
 - Offsets count over the abstract, whose text is not in the file. So mentions are located in the sentence; where one
   occurs several times, the place is chosen where effect and drug are as far apart as their offsets, and which agrees
   with most lines of the sentence on where the sentence begins.
+- DRUG-DOSE.rel, which has the same columns, is refused: its relations are others.
 - Effects and drugs may overlap; all are kept. A few mentions end within a token, as in "(5-FU)-associated".
 """
 
@@ -20,15 +21,18 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, 
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from . import files
 from .docs import defaults, doc_from_text
 from .errors import Errors, Reasons
-from .files import build_docs, read_lines
+from .files import build_docs, check_line, read_lines
 from .gold import Gold
 from .losses import Losses, shorten
 
 EFFECT = "Adverse-Effect"
 DRUG = "Drug"
 RELATION = "Adverse-Effect"
+# An amount with its unit, which is no drug.
+DOSE = re.compile(r"[\d.,/ -]*\d[\d.,/ -]*(g|mg|mcg|ug|µg|ng|kg|ml|l|dl|iu|u|units?|mu|meq|mmol|gy|%)\b", re.IGNORECASE)
 
 
 class Line(NamedTuple):
@@ -56,8 +60,7 @@ def read_ade(path: Union[str, Path], nlp: Optional[Language] = None, losses: Opt
 
     def build(lines: List[Line], place: str) -> Iterable[Doc]:
         pmid, sentence = lines[0].pmid, lines[0].sentence
-        doc = doc_from_text(nlp, sentence)
-        gold = Gold(doc, losses, place)
+        gold = Gold(doc_from_text(nlp, sentence), losses, place, meta={"pmid": pmid})
         origin = _origin(lines)
         for line in lines:
             gold.place = line.place
@@ -72,27 +75,43 @@ def read_ade(path: Union[str, Path], nlp: Optional[Language] = None, losses: Opt
                     gold.entity_chars(key, start, start + len(mention), label)
                 ends.append(key)
             gold.relation(ends[0], ends[1], RELATION)
-        yield gold.finish({"pmid": pmid})
+        yield gold.finish()
 
-    return build_docs(path, _sentences(path, losses), build, losses)
+    return build_docs(path, _sentences(path, losses), build, losses, _held)
+
+
+def _held(lines: List[Line]) -> List[int]:
+    mentions = {(mention, start) for line in lines for mention, start in _mentions(line)}
+    return [len(mentions), len(lines)]
+
+
+def _mentions(line: Line) -> List[Tuple[str, int]]:
+    return [(line.effect, line.effect_start), (line.drug, line.drug_start)]
 
 
 def _sentences(path: Path, losses: Losses) -> Iterator[Tuple[str, List[Line]]]:
     """The lines of each sentence. They need not follow one another, so the file is read to its end first."""
     found: Dict[Tuple[str, str], List[Line]] = {}
+    size = 0
     for place, raw in read_lines(path):
+        size += len(raw or b"")
+        if size > files.MAX_FILE:
+            raise ValueError(Errors.F040.format(what="The file", limit=files.MAX_FILE))
         try:
-            line = _parse(raw, place)
+            line = _parse(check_line(raw), place)
         except ValueError as err:
             losses.drop(Reasons.BROKEN, f"{place}: {err}")
             continue
         found.setdefault((line.pmid, line.sentence), []).append(line)
+    doses = [DOSE.match(line.drug) is not None for lines in found.values() for line in lines]
+    if 2 * sum(doses) > len(doses):
+        raise ValueError(Errors.F055)
     for lines in found.values():
         yield lines[0].place, lines
 
 
 def _parse(raw: bytes, place: str) -> Line:
-    fields = raw.decode("utf-8").rstrip("\r\n").split("|")
+    fields = raw.decode("utf-8-sig").rstrip("\r\n").split("|")
     if len(fields) != 8:
         raise ValueError(
             Errors.F030.format(n=8, got=len(fields), value=shorten(repr(fields)), line=place.rpartition(":")[2])

@@ -23,15 +23,16 @@ from typing import Iterable, Iterator, List, Optional, Tuple, Union
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from . import files
 from .docs import defaults, doc_from_tokens
 from .errors import Errors
-from .files import build_docs, read_lines
+from .files import build_docs, check_line, read_lines
 from .gold import Gold
 from .losses import Losses, shorten
 
 SIGNS = {"COMMA": ",", "-LRB-": "(", "-RRB-": ")"}
 # A stretch of lines that are not blank, each with its place.
-Block = List[Tuple[str, bytes]]
+Block = List[Tuple[str, Optional[bytes]]]
 
 
 def read_conll04(
@@ -51,31 +52,39 @@ def read_conll04(
         if not blocks[0]:
             raise ValueError(Errors.F033)
         words: List[str] = []
-        entities: List[Tuple[int, int, int, str]] = []
-        rows = list(_columns(blocks[0], 9))
+        entities: List[Tuple[str, int, int, str]] = []
+        rows = [_columns(line, 9) for line in blocks[0]]
         for _, label, row, _, tags, word, *_ in rows:
             parts = _split(word, tags)
             if label != "O":
-                entities.append((int(row), len(words), len(words) + len(parts), label))
+                entities.append((row, len(words), len(words) + len(parts), label))
             words.extend(parts)
-        gold = Gold(doc_from_tokens(nlp, words), losses, place)
-        for entity in entities:
-            gold.entity(*entity)
-        for head, tail, label in _columns(blocks[1], 3):
-            gold.relation(int(head), int(tail), label)
-        yield gold.finish({"id": rows[0][0]})
+        gold = Gold(doc_from_tokens(nlp, words), losses, place, meta={"id": rows[0][0]})
+        for row, start, end, label in entities:
+            with gold.entry("entity"):
+                gold.entity(int(row), start, end, label)
+        for line in blocks[1]:
+            with gold.entry("relation"):
+                head, tail, label = _columns(line, 3)
+                gold.relation(int(head), int(tail), label)
+        yield gold.finish()
 
-    return build_docs(path, _sentences(path), build, losses)
+    return build_docs(path, _sentences(path), build, losses, _held)
+
+
+def _held(blocks: Tuple[Block, Block]) -> List[int]:
+    labels = [(raw or b"").split(b"\t")[1:2] for _, raw in blocks[0]]
+    return [sum(label not in ([], [b"O"]) for label in labels), len(blocks[1])]
 
 
 def _sentences(path: Path) -> Iterator[Tuple[str, Tuple[Block, Block]]]:
     """The place of each sentence, its rows and its relations."""
     rows: Block = []
-    for is_blank, lines in groupby(read_lines(path, blank=True), lambda line: not line[1].strip()):
-        block = [] if is_blank else list(lines)
-        if not block:
+    for is_blank, lines in groupby(read_lines(path, blank=True), _is_blank):
+        if is_blank:
             continue
-        if block[0][1].count(b"\t") == 2:
+        block = _block(lines)
+        if (block[0][1] or b"").count(b"\t") == 2:
             yield (rows or block)[0][0], (rows, block)
             rows = []
             continue
@@ -86,13 +95,28 @@ def _sentences(path: Path) -> Iterator[Tuple[str, Tuple[Block, Block]]]:
         yield rows[0][0], (rows, [])
 
 
-def _columns(block: Block, n: int) -> Iterator[List[str]]:
-    for place, raw in block:
-        fields = raw.decode("utf-8").rstrip("\r\n").split("\t")
-        if len(fields) != n:
-            line = place.rpartition(":")[2]
-            raise ValueError(Errors.F030.format(n=n, got=len(fields), value=shorten(repr(fields)), line=line))
-        yield fields
+def _is_blank(line: Tuple[str, Optional[bytes]]) -> bool:
+    return line[1] is not None and not line[1].strip()
+
+
+def _block(lines: Iterable[Tuple[str, Optional[bytes]]]) -> Block:
+    """A stretch of lines. Of one that is too long, only the beginning is kept, and what makes its sentence broken."""
+    block: Block = []
+    size = 0
+    for place, raw in lines:
+        size += len(raw or b"")
+        if size <= files.lines.MAX_LINE:
+            block.append((place, raw))
+    return block if size <= files.lines.MAX_LINE else [*block, (place, None)]
+
+
+def _columns(line: Tuple[str, Optional[bytes]], n: int) -> List[str]:
+    place, raw = line
+    fields = check_line(raw).decode("utf-8-sig").rstrip("\r\n").split("\t")
+    if len(fields) != n:
+        number = place.rpartition(":")[2]
+        raise ValueError(Errors.F030.format(n=n, got=len(fields), value=shorten(repr(fields)), line=number))
+    return fields
 
 
 def _split(word: str, tags: str) -> List[str]:

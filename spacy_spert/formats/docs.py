@@ -1,21 +1,38 @@
 """Making Docs of texts and tokens."""
 
 import re
-from typing import Any, Container, List, Optional, Tuple
+from pathlib import Path
+from typing import Any, Container, Iterator, List, Optional, Tuple
 
 import numpy
 import spacy
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer  # type: ignore[import-not-found]
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 
 from .errors import Errors
 from .losses import Losses, shorten
+from .offsets import Offsets
 from .values import expect, ints
 
 # Most characters without a blank that the tokenizer gets at a time: for signs it needs time squared in them.
 MAX_WORD = 1000
+
+
+def read_docs(path: Path, nlp: Language) -> Iterator[Doc]:
+    """Read a file in spaCy's binary format.
+
+    path (Path): The file.
+    nlp (Language): The vocabulary.
+    YIELDS (Doc): The documents.
+    RAISES (ValueError): If it is a file of another kind.
+    """
+    try:
+        doc_bin = DocBin().from_disk(path)
+    except Exception as err:  # whatever its parser meets in a file of another kind
+        raise ValueError(Errors.F029.format(path=path, error=err)) from err
+    yield from doc_bin.get_docs(nlp.vocab)
 
 
 def defaults(nlp: Optional[Language], losses: Optional[Losses]) -> Tuple[Language, Losses]:
@@ -48,12 +65,13 @@ def doc_from_tokens(nlp: Language, words: Any, spaces: Optional[Any] = None) -> 
     return Doc(nlp.vocab, words=words, spaces=spaces)
 
 
-def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None) -> Doc:
+def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None, counted: Optional[Offsets] = None) -> Doc:
     """Make a Doc of a text.
 
     nlp (Language): The tokenizer and vocabulary.
     text (Any): The text; checked.
-    offsets (Optional[Any]): A list of [start, end] in characters of the tokens, if they are known; checked.
+    offsets (Optional[Any]): A list of [start, end] of the tokens, if they are known; checked.
+    counted (Optional[Offsets]): What the offsets count; characters by default.
     RETURNS (Doc): The document.
     RAISES (ValueError): If the values are not as expected.
     """
@@ -64,10 +82,13 @@ def doc_from_text(nlp: Language, text: Any, offsets: Optional[Any] = None) -> Do
     spaces: List[bool] = []
     position = 0
     for i, pair in enumerate(expect(offsets, list, "the token offsets")):
-        start, end = ints(pair, 2, f"the offsets of token {i}")
+        given = ints(pair, 2, f"the offsets of token {i}")
+        start, end = given if counted is None else map(counted.to_char, given)
+        if start is None or end is None or not position <= start < end <= len(text):
+            raise ValueError(Errors.F008.format(index=i, start=given[0], end=given[1]))
         gap = text[position:start]
-        if not position <= start < end <= len(text) or gap not in ("", " ") or (gap and not words):
-            raise ValueError(Errors.F008.format(index=i, start=start, end=end))
+        if gap not in ("", " ") or (gap and not words):
+            raise ValueError(Errors.F008.format(index=i, start=given[0], end=given[1]))
         if words:
             spaces.append(bool(gap))
         words.append(text[start:end])

@@ -1,7 +1,9 @@
 """Messages of the readers and writers of foreign formats. What is wrong and what to do; the place is put before it."""
 
+from spacy.errors import ErrorsWithCodes
 
-class Errors:
+
+class Errors(metaclass=ErrorsWithCodes):
     F001 = "Not valid JSON: {error}"
     F002 = "Expected {where} to be {expected}, got: {value}"
     F003 = "'{key}' is missing from {where}"
@@ -32,7 +34,7 @@ class Errors:
     F025 = "Give either a format to read (--from) or a format to write (--to). Formats are: {formats}"
     F026 = "Unknown format '{value}'. Choose one of: {formats}"
     F027 = "{output} must end in '.spacy', or spaCy's corpus reader doesn't find it."
-    F028 = "Option '{option}' belongs to the format '{format}'."
+    F028 = "The format '{name}' has no option '{option}'. It has: {own}. Formats with this option: {formats}."
     F029 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
     F030 = "Line {line}: expected {n} columns, got {got}: {value}"
     F031 = "'{key}' has {n} lists for {sentences} sentences."
@@ -46,6 +48,25 @@ class Errors:
     F040 = "{what} is longer than {limit} bytes. Split it, or use JSON lines, which are read one by one."
     F041 = "{where} is too large a number: {value}"
     F036 = "The text is none of the strings of 'data': {keys}"
+    F080 = "{output} is there already. This format is a folder of files: give the name of a new or empty folder."
+    F081 = "This format is a folder of files, which stdout can't be. Give the name of a folder."
+    F082 = "Nothing of the text of {what} can be written: it is blank."
+    F050 = "An option is given as NAME=VALUE, got: {value}"
+    F051 = "Unknown unit of offsets '{value}'. Choose one of: {units}"
+    F052 = "{what} begins or ends within a character. Offsets were taken as {unit}; '--offsets' chooses another unit."
+    F053 = "The file is encoded as {encoding}, but UTF-8 is read. Save it as UTF-8."
+    F054 = "{path} is neither a file nor a pipe or a device for characters. Choose another name for the output."
+    F055 = (
+        "Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than those of "
+        "DRUG-AE.rel, which is read here."
+    )
+    F056 = "None of its lines is one of brat's. Is it an annotation file of brat?"
+    F057 = "doc._.{key} holds no relations of this format but {value}. Does another format fit ('--from {other}')?"
+    F058 = "This is Label Studio's export JSON-MIN, which has no relations. Export as JSON."
+    F059 = (
+        "The text is a URL: Label Studio loaded it from there, and the export does not hold it. Put the texts "
+        "themselves into 'data'."
+    )
 
 
 class Reasons:
@@ -67,5 +88,11 @@ class Reasons:
     NOT_FOUND = "entity: not found in the sentence"
     MERGED = "{kind}: given twice, merged"
     TRIMMED = "entity: blanks at its ends cut off"
+    UNREADABLE = "{kind}: can't be read"
+    IN_BROKEN = "{kind}: in a broken record"
+    OTHER_LABEL = "{kind}: label is not in the types file"
+    NOT_ANNOTATED = "record: no '{key}', taken as not annotated"
+    OFFSETS = "document: offsets taken as {name}"
+    UNREAD = "document: relations in doc._.rel not read, see '--from rel-component' and '--from spacy-llm'"
     OTHER = "further reasons, too many to count apart"
     FIELD = "{kind}: field '{key}' not kept"

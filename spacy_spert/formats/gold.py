@@ -1,13 +1,15 @@
 """The entities and relations of one record on their way into a Doc."""
 
-from typing import Any, Dict, Hashable, List, Optional, Set, Tuple
+from contextlib import contextmanager
+from typing import Any, Collection, Dict, Hashable, Iterator, List, Optional, Set, Tuple
 
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
 from ..relations import DEFAULT_SPANS_KEY, Row, set_entities
 from .errors import Errors, Reasons
-from .losses import Losses, shorten
+from .losses import Losses, StrictError, shorten
+from .offsets import Offsets, count_offsets, same_text
 from .values import check_meta, is_label
 
 
@@ -18,15 +20,28 @@ class Gold:
     losses (Losses): Where to count.
     place (str): The record's file and line.
     exact (bool): Whether an unusable annotation makes the record broken. Otherwise only the annotation is lost.
+    meta (Optional[Dict[str, Any]]): What goes to `doc.user_data["meta"]`. A ValueError says if spaCy can't store it.
+    relations_known (bool): Whether relations are annotated; without any there are none then.
+    offsets (Offsets): What offsets in characters count.
+    entity_labels (Optional[Collection[str]]): The labels that entities may have; None for any.
+    relation_labels (Optional[Collection[str]]): The labels that relations may have; None for any.
     """
 
-    def __init__(self, doc: Doc, losses: Losses, place: str, exact: bool = False) -> None:
+    def __init__(
+        self, doc: Doc, losses: Losses, place: str, exact: bool = False, meta: Optional[Dict[str, Any]] = None
+    ) -> None:
+        check_meta(meta or {})
         self.doc = doc
+        self.meta = meta
         # Put together from the tokens each time.
         self.text = doc.text
         self.losses = losses
         self.place = place
         self.exact = exact
+        self.relations_known = True
+        self.offsets: Offsets = count_offsets(self.text)
+        self.entity_labels: Optional[Collection[str]] = None
+        self.relation_labels: Optional[Collection[str]] = None
         self.spans: List[Span] = []
         self.scores: List[Optional[float]] = []
         self.keys: List[Hashable] = []
@@ -38,6 +53,23 @@ class Gold:
     def __contains__(self, key: Hashable) -> bool:
         """RETURNS (bool): Whether an entity was added under this key, even if it was lost."""
         return key in self._index
+
+    @contextmanager
+    def entry(self, kind: str, key: Optional[Hashable] = None) -> Iterator[None]:
+        """Read an entry of the record. If that fails with a ValueError, the entry is counted and left out.
+
+        kind (str): "entity" or "relation".
+        key (Optional[Hashable]): What relations call the entity.
+        RAISES (ValueError): If the record must be exact.
+        """
+        try:
+            yield
+        except ValueError as err:
+            if self.exact or isinstance(err, StrictError):
+                raise
+            if key is not None:
+                self._index.setdefault(key, None)
+            self.losses.drop(Reasons.UNREADABLE.format(kind=kind), f"{self.place}: {err}")
 
     def entity(self, key: Hashable, start: int, end: int, label: Any, score: Optional[float] = None) -> None:
         """Add an entity by its tokens.
@@ -55,12 +87,15 @@ class Gold:
         self._index[key] = None
         if not is_label(label):
             return self._refuse(Reasons.NO_LABEL.format(kind="entity"), Errors.F010.format(what=what))
+        if self.entity_labels is not None and label not in self.entity_labels:
+            return self._refuse_label("entity", what, self.entity_labels)
         if not 0 <= start < end <= len(self.doc):
             return self._refuse(Reasons.OUTSIDE, Errors.F011.format(what=what, n=len(self.doc), unit="tokens"))
         twin = self._at.get((start, end))
         if twin is None:
-            self._at[(start, end)] = self._index[key] = len(self.spans)
+            # Not every string can be a label: JSON may hold halves of characters.
             self.spans.append(Span(self.doc, start, end, label))
+            self._at[(start, end)] = self._index[key] = len(self.spans) - 1
             self.scores.append(score)
             self.keys.append(key)
             return None
@@ -77,7 +112,7 @@ class Gold:
         """Add an entity by its characters.
 
         key (Hashable): What relations call it.
-        start (int): Its first character.
+        start (int): Its first character, as `offsets` count.
         end (int): The character after its last.
         label (Any): Its label.
         score (Optional[float]): Its score, if it has one.
@@ -85,11 +120,21 @@ class Gold:
         RAISES (ValueError): If it is unusable and the record must be exact.
         """
         what = entity_name(key, f"{start}-{end}", label)
-        if not 0 <= start < end <= len(self.text):
+        first, last = self.offsets.starts[0], self.offsets.starts[-1]
+        if not first <= start < end <= last:
             self._index.setdefault(key, None)
-            return self._refuse(Reasons.OUTSIDE, Errors.F011.format(what=what, n=len(self.text), unit="characters"))
+            n, unit = last - first, self.offsets.name
+            return self._refuse(Reasons.OUTSIDE, Errors.F011.format(what=what, n=n, unit=unit))
+        begin, stop = self.offsets.to_char(start), self.offsets.to_char(end)
+        if begin is None or stop is None:
+            return self.lose(key, Reasons.MISALIGNED, Errors.F052.format(what=what, unit=self.offsets.name))
+        return self._entity_between(key, what, begin, stop, label, score, text)
+
+    def _entity_between(
+        self, key: Hashable, what: str, start: int, end: int, label: Any, score: Optional[float], text: Optional[str]
+    ) -> None:
         found = self.text[start:end]
-        if text is not None and text.split() != found.split():
+        if text is not None and not same_text(found, text):
             message = Errors.F019.format(what=what, text=repr(shorten(found)), expected=repr(shorten(text)))
             return self.lose(key, Reasons.OTHER_TEXT, message)
         span = self.doc.char_span(start, end)
@@ -124,8 +169,9 @@ class Gold:
         what = relation_name(head, tail, label)
         if not is_label(label):
             return self._refuse(Reasons.NO_LABEL.format(kind="relation"), Errors.F010.format(what=what))
-        # JSON may hold halves of characters. Those of entities are refused by spaCy.
-        label.encode("utf8")
+        label.encode("utf-8")
+        if self.relation_labels is not None and label not in self.relation_labels:
+            return self._refuse_label("relation", what, self.relation_labels)
         for side, key in (("head", head), ("tail", tail)):
             if key not in self._index:
                 return self._refuse(Reasons.NO_ENTITY, Errors.F014.format(what=what, side=side))
@@ -142,21 +188,23 @@ class Gold:
         self.rows.append((*row, score))
         return None
 
-    def finish(self, meta: Optional[Dict[str, Any]] = None) -> Doc:
+    def finish(self) -> Doc:
         """Write everything to the Doc.
 
-        meta (Optional[Dict[str, Any]]): What goes to `doc.user_data["meta"]`.
         RETURNS (Doc): The document, annotated.
-        RAISES (ValueError): If spaCy's format can't store the meta data.
         """
         scored = any(score is not None for score in self.scores)
         scores = [1.0 if score is None else score for score in self.scores]
-        set_entities(self.doc, DEFAULT_SPANS_KEY, self.spans, self.rows, scores if scored else None)
+        rows = self.rows if self.relations_known else None
+        set_entities(self.doc, DEFAULT_SPANS_KEY, self.spans, rows, scores if scored else None)
         self.doc.set_ents(filter_spans(self.spans))
-        if meta is not None:
-            check_meta(meta)
-            self.doc.user_data["meta"] = meta
+        if self.meta is not None:
+            self.doc.user_data["meta"] = self.meta
         return self.doc
+
+    def _refuse_label(self, kind: str, what: str, labels: Collection[str]) -> None:
+        message = Errors.F018.format(what=what, labels=shorten(str(list(labels)), 400))
+        self._refuse(Reasons.OTHER_LABEL.format(kind=kind), message)
 
     def _refuse(self, reason: str, message: str) -> None:
         if self.exact:

@@ -5,55 +5,66 @@
 
 - `text` or `tokens` (a list of strings). Offsets count in characters for `text`, else in tokens. Ends are exclusive.
 - `head` and `tail` are indices into `entities`, from 0.
-- `relations` and `meta` may be left out. `meta` is any object; it goes to `doc.user_data["meta"]`.
+- `relations` and `meta` may be left out. Without `relations` they are not known: nobody has looked for them. `meta` is
+  any object; it goes to `doc.user_data["meta"]`.
 - Written where they are needed to lose nothing, and read: `token_offsets` ([start, end] in characters of each token of
   a text), `sent_starts` (offsets where sentences begin), `score` of an entity or a relation.
 
 A text is split by the tokenizer of the language, unless `token_offsets` are there.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy.util import filter_spans
 
-from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, describe_doc
+from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR
 from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
 from .errors import Errors, Reasons
-from .files import open_whole, read_json_lines
+from .files import read_json_lines
 from .gold import Gold
-from .losses import Losses, StrictError
-from .values import expect, note_fields, objects, take
+from .losses import Losses
+from .offsets import check_unit, count_offsets
+from .values import count_entries, entries, expect, note_fields, take
+from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
 NUMBER = (int, float)
-# Annotation of a Doc that has no place in a record. Entities and sentences have.
-OTHER_ATTRS = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
+# Further decimals of a score depend on what else is in the batch.
+DECIMALS = 6
 
 
 def read_jsonl(
-    path: Union[str, Path], nlp: Optional[Language] = None, losses: Optional[Losses] = None
+    path: Union[str, Path],
+    nlp: Optional[Language] = None,
+    losses: Optional[Losses] = None,
+    offsets: str = "characters",
 ) -> Iterator[Doc]:
     """Read our own JSON lines.
 
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): Its tokenizer splits texts. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
+    offsets (str): What offsets in a text count: "characters", "utf16" or "bytes".
     YIELDS (Doc): The documents.
     """
+    check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         note_fields(record, FIELDS, "record", losses)
-        gold = Gold(make_doc(nlp, record), losses, place, exact=True)
-        add_annotations(gold, record, "label", "text" in record)
-        yield gold.finish(given_meta(record))
+        gold = Gold(make_doc(nlp, record, offsets), losses, place, meta=given_meta(record))
+        in_text = "text" in record
+        if in_text:
+            gold.offsets = count_offsets(gold.text, offsets)
+        take(record, "entities", list)
+        gold.relations_known = relations_given(record, losses)
+        add_annotations(gold, record, "label", in_text)
+        yield gold.finish()
 
-    return read_json_lines(path, build, losses)
+    return read_json_lines(path, build, losses, count_annotations)
 
 
 def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
@@ -65,14 +76,43 @@ def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Lo
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return write_records(docs, _to_record, path, losses, "", "\n", "\n")
+    return RECORDS.write(docs, path, losses)
 
 
-def make_doc(nlp: Language, record: Dict[str, Any]) -> Doc:
+def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool] = None) -> Dict[str, Any]:
+    """A document in plain values, as `spacy spert extract` writes it and a service sends it.
+
+    doc (Doc): The document.
+    spans_key (str): The span group of the entities; doc.ents where there is none.
+    in_text (Optional[bool]): Whether to give the text and offsets in characters, or the tokens and offsets in tokens.
+        By default the text, unless the document was made of tokens without one.
+    RETURNS (Dict[str, Any]): "text" or "tokens", "entities", "relations" unless they are not known, and "meta" if
+        `doc.user_data` has it. Scores have six decimals.
+    """
+    group = doc.spans.get(spans_key, None)
+    attrs = {} if group is None else group.attrs
+    in_text = not doc.has_unknown_spaces if in_text is None else in_text
+    record: Dict[str, Any] = {"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}
+    record["entities"] = [
+        {**_bounds(span, in_text), "label": span.label_} for span in (doc.ents if group is None else group)
+    ]
+    for entity, score in zip(record["entities"], attrs.get(SCORES_ATTR, ())):
+        entity["score"] = round(float(score), DECIMALS)
+    if RELATIONS_ATTR in attrs:
+        record["relations"] = [
+            {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
+            for head, tail, label, score in attrs[RELATIONS_ATTR]
+        ]
+    meta = meta_of(doc)
+    return record if meta is None else {**record, "meta": meta}
+
+
+def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") -> Doc:
     """Make a Doc of the text or the tokens of a record, with its sentences.
 
     nlp (Language): The tokenizer and vocabulary.
     record (Dict[str, Any]): The JSON object.
+    unit (str): What offsets in a text count.
     RETURNS (Doc): The document, without entities.
     RAISES (ValueError): If a value is missing or unusable.
     """
@@ -80,11 +120,12 @@ def make_doc(nlp: Language, record: Dict[str, Any]) -> Doc:
     if in_text == ("tokens" in record):
         raise ValueError(Errors.F005.format(n="both" if in_text else "neither"))
     if in_text:
-        doc = doc_from_text(nlp, record["text"], record.get("token_offsets"))
+        offsets = count_offsets(expect(record["text"], str, "'text'"), unit)
+        doc = doc_from_text(nlp, record["text"], record.get("token_offsets"), offsets)
     else:
         doc = doc_from_tokens(nlp, record["tokens"])
     if record.get("sent_starts") is not None:
-        tokens = {token.idx if in_text else token.i: token.i for token in doc}
+        tokens = {offsets.from_char(token.idx) if in_text else token.i: token.i for token in doc}
         mark_sentences(doc, {_token_at(tokens, start) for start in take(record, "sent_starts", list)})
     return doc
 
@@ -104,59 +145,39 @@ def add_annotations(gold: Gold, record: Dict[str, Any], label: str, in_text: boo
     RAISES (ValueError): If a value is missing or unusable.
     """
     add = gold.entity_chars if in_text else gold.entity
-    for i, (where, value) in enumerate(objects(record, "entities")):
-        note_fields(value, ("start", "end", label, "score"), "entity", gold.losses)
-        start, end = take(value, "start", int, where), take(value, "end", int, where)
-        score = take(value, "score", NUMBER, where) if "score" in value else None
-        add(i, start, end, take(value, label, str, where), score)
-    for where, value in objects(record, "relations", required=False):
-        note_fields(value, ("head", "tail", label, "score"), "relation", gold.losses)
-        head, tail = take(value, "head", int, where), take(value, "tail", int, where)
-        score = take(value, "score", NUMBER, where) if "score" in value else 1.0
-        gold.relation(head, tail, take(value, label, str, where), score)
+    for i, (where, value) in enumerate(entries(record, "entities")):
+        with gold.entry("entity", i):
+            start, end = take(value, "start", int, where), take(value, "end", int, where)
+            note_fields(value, ("start", "end", label, "score"), "entity", gold.losses)
+            score = take(value, "score", NUMBER, where) if "score" in value else None
+            add(i, start, end, take(value, label, str, where), score)
+    for where, value in entries(record, "relations", required=False):
+        with gold.entry("relation"):
+            head, tail = take(value, "head", int, where), take(value, "tail", int, where)
+            note_fields(value, ("head", "tail", label, "score"), "relation", gold.losses)
+            score = take(value, "score", NUMBER, where) if "score" in value else 1.0
+            gold.relation(head, tail, take(value, label, str, where), score)
 
 
-def write_records(
-    docs: Iterable[Doc],
-    to_record: Callable[[Gold], Dict[str, Any]],
-    path: Union[str, Path],
-    losses: Optional[Losses],
-    before: str,
-    between: str,
-    after: str,
-) -> Counter[str]:
-    """Write Docs as JSON objects, counting what has no place in them.
+def count_annotations(record: Any) -> List[int]:
+    """RETURNS (List[int]): The numbers of entities and relations in a record, whatever else is in it."""
+    return count_entries(record, "entities", "relations")
 
-    docs (Iterable[Doc]): The documents.
-    to_record (Callable[[Gold], Dict[str, Any]]): Makes the object of a document's checked entities and relations.
-    path (Union[str, Path]): The file.
-    losses (Optional[Losses]): Where to count. By default a loss is an error.
-    before (str): What stands before the first object.
-    between (str): What stands between objects.
-    after (str): What stands after the last object.
-    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
-    RAISES (ValueError): If there are no documents.
+
+def relations_given(record: Dict[str, Any], losses: Losses, key: str = "relations") -> bool:
+    """Find out whether the relations of a record are annotated. If not, that is counted.
+
+    record (Dict[str, Any]): The JSON object.
+    losses (Losses): Where to count.
+    key (str): The name of the field.
+    RETURNS (bool): Whether the field is there. If it is an empty list, there are known to be none.
+    RAISES (ValueError): If it is no list.
     """
-    losses = Losses(strict=True) if losses is None else losses
-    kept: Counter[str] = Counter()
-    with open_whole(path) as file_:
-        for i, doc in enumerate(docs, start=1):
-            place = f"document {i}, {describe_doc(doc)}"
-            try:
-                gold = _gold_of(doc, losses, place)
-                line = json.dumps(to_record(gold), ensure_ascii=False, allow_nan=False)
-            except StrictError:
-                raise
-            except (ValueError, TypeError) as err:
-                losses.drop(Reasons.BROKEN, f"{place}: {err}")
-                continue
-            _note_others(gold)
-            file_.write((between if kept else before) + line)
-            kept.update(documents=1, entities=len(gold.spans), relations=len(gold.rows))
-        if not kept:
-            raise ValueError(Errors.F022)
-        file_.write(after)
-    return kept
+    if record.get(key) is None:
+        losses.note(Reasons.NOT_ANNOTATED.format(key=key))
+        return False
+    take(record, key, list)
+    return True
 
 
 def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]:
@@ -165,12 +186,13 @@ def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]
     gold (Gold): The entities and relations.
     label (str): The name of the field that holds the label.
     in_text (bool): Whether offsets count in characters.
-    RETURNS (Dict[str, Any]): The fields "entities" and "relations".
+    RETURNS (Dict[str, Any]): The fields "entities" and, if relations are known, "relations".
     """
     entities: List[Dict[str, Any]] = []
     for span, score in zip(gold.spans, gold.scores):
-        start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
-        entities.append({"start": start, "end": end, label: span.label_, **({} if score is None else {"score": score})})
+        entities.append({**_bounds(span, in_text), label: span.label_, **score_of(score)})
+    if not gold.relations_known:
+        return {"entities": entities}
     relations = [
         {"head": head, "tail": tail, label: name, **({} if score == 1.0 else {"score": score})}
         for head, tail, name, score in gold.rows
@@ -185,12 +207,6 @@ def sentence_starts(doc: Doc, in_text: bool = False) -> Dict[str, Any]:
     return {"sent_starts": [token.idx if in_text else token.i for token in doc if token.is_sent_start]}
 
 
-def meta_of(doc: Doc) -> Optional[Dict[str, Any]]:
-    """RETURNS (Optional[Dict[str, Any]]): The meta data of a document, if it has any."""
-    meta = doc.user_data.get("meta")
-    return None if meta is None else expect(meta, dict, "doc.user_data['meta']")
-
-
 def _to_record(gold: Gold) -> Dict[str, Any]:
     doc = gold.doc
     in_text = not doc.has_unknown_spaces
@@ -203,38 +219,15 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
     return record if meta is None else {**record, "meta": meta}
 
 
+RECORDS = RecordWriter(_to_record, keeps={TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN})
+
+
+def _bounds(span: Span, in_text: bool) -> Dict[str, int]:
+    start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
+    return {"start": start, "end": end}
+
+
 def _token_at(tokens: Dict[int, int], start: Any) -> int:
     if expect(start, int, "a value of 'sent_starts'") not in tokens:
         raise ValueError(Errors.F009.format(start=start))
     return tokens[start]
-
-
-def _entities(doc: Doc) -> Iterable[Span]:
-    if DEFAULT_SPANS_KEY in doc.spans:
-        return doc.spans[DEFAULT_SPANS_KEY]
-    return doc.ents
-
-
-def _gold_of(doc: Doc, losses: Losses, place: str) -> Gold:
-    gold = Gold(doc, losses, place, exact=True)
-    attrs = doc.spans[DEFAULT_SPANS_KEY].attrs if DEFAULT_SPANS_KEY in doc.spans else {}
-    scores = attrs.get(SCORES_ATTR)
-    for i, span in enumerate(_entities(doc)):
-        gold.entity(i, span.start, span.end, span.label_, None if scores is None else float(scores[i]))
-    for head, tail, label, score in attrs.get(RELATIONS_ATTR) or []:
-        gold.relation(head, tail, label, score)
-    return gold
-
-
-def _note_others(gold: Gold) -> None:
-    doc = gold.doc
-    flat = {(span.start, span.end, span.label) for span in filter_spans(gold.spans)}
-    kinds: List[Tuple[str, bool]] = [(attr, doc.has_annotation(attr)) for attr in OTHER_ATTRS]
-    kinds += [(f"span group '{key}'", True) for key in doc.spans if key != DEFAULT_SPANS_KEY]
-    kinds.append(("cats", bool(doc.cats)))
-    kinds.append(("other user data", any(key != "meta" for key in doc.user_data)))
-    kinds.append(("own choice of doc.ents", flat != {(span.start, span.end, span.label) for span in doc.ents}))
-    kinds.append(("ids of entities", any(span.kb_id or span.id for span in _entities(doc))))
-    for kind, found in kinds:
-        if found:
-            gold.losses.note(f"document: {kind} not kept")

@@ -5,25 +5,29 @@
 
 - One list per sentence. Offsets count tokens over the whole document, and ends are inclusive.
 - A relation names its head and tail by their offsets: [head start, head end, tail start, tail end, label].
+- `ner` and `relations` may be left out; what is left out has not been annotated.
 - `doc_key` goes to `doc.user_data["meta"]`, and the number of the sentence if there is one Doc per sentence.
 - Predicted entries have scores after the label; they are passed over. Other fields are counted: coreference clusters,
   events.
 - SciERC's symmetric relations are COMPARE and CONJUNCTION. Some of its relations are given twice.
 """
 
+from bisect import bisect_right
+from collections import Counter
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from .docs import defaults, doc_from_tokens, mark_sentences
-from .errors import Errors
+from .errors import Errors, Reasons
 from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses, shorten
 from .values import expect, ints, note_fields, take
+from .writing import NO_SPACES, SENTENCES, TOKENS, UNKNOWN, RecordWriter, take_meta
 
 FIELDS = ("doc_key", "sentences", "ner", "relations", "dataset")
 
@@ -48,46 +52,105 @@ def read_scierc(
         note_fields(record, FIELDS, "record", losses)
         meta = {"doc_key": record["doc_key"]} if "doc_key" in record else {}
         sentences = [expect(words, list, "a sentence") for words in take(record, "sentences", list)]
-        ner = _entries(record, "ner", len(sentences), 2)
-        relations = _entries(record, "relations", len(sentences), 4)
+        ner = _entries(record, "ner", len(sentences), losses)
+        relations = _entries(record, "relations", len(sentences), losses)
         starts = list(accumulate(map(len, sentences), initial=0))[:-1]
         if not per_sentence:
             doc = doc_from_tokens(nlp, [word for words in sentences for word in words])
             mark_sentences(doc, set(starts))
-            yield _annotate(Gold(doc, losses, place), 0, chain(*ner), chain(*relations)).finish(meta)
+            yield _annotate(Gold(doc, losses, place, meta=meta), 0, ner, relations)
             return
-        for i, words in enumerate(sentences):
-            gold = Gold(doc_from_tokens(nlp, words), losses, f"{place}, sentence {i}")
-            yield _annotate(gold, starts[i], ner[i], relations[i]).finish({**meta, "sentence": i})
+        # All are made before any is annotated: a sentence that is broken makes the record so.
+        golds = [
+            Gold(doc_from_tokens(nlp, words), losses, f"{place}, sentence {i}", meta={**meta, "sentence": i})
+            for i, words in enumerate(sentences)
+        ]
+        for i, gold in enumerate(golds):
+            yield _annotate(gold, starts[i], ner and ner[i : i + 1], relations and relations[i : i + 1])
 
-    return read_json_lines(path, build, losses)
+    return read_json_lines(path, build, losses, _held)
 
 
-Entry = Tuple[List[int], Any]
+# Per sentence the entries of a field; None if the field is not there.
+Entries = Optional[List[Any]]
 
 
-def _entries(record: Dict[str, Any], key: str, n: int, numbers: int) -> List[List[Entry]]:
-    """Per sentence the entries of a field, each as its offsets and its label."""
+def _entries(record: Dict[str, Any], key: str, n: int, losses: Losses) -> Entries:
+    if record.get(key) is None:
+        losses.note(Reasons.NOT_ANNOTATED.format(key=key))
+        return None
     lists = take(record, key, list)
     if len(lists) != n:
         raise ValueError(Errors.F031.format(key=key, n=len(lists), sentences=n))
-    found = []
-    for i, entries in enumerate(lists):
-        where = f"'{key}'[{i}]"
-        for entry in expect(entries, list, where):
-            if len(expect(entry, list, f"an entry of {where}")) <= numbers:
-                expected = f"{numbers} offsets and a label"
-                value = shorten(repr(entry))
-                raise ValueError(Errors.F002.format(where=f"an entry of {where}", expected=expected, value=value))
-        found.append([(ints(entry[:numbers], numbers, f"an entry of {where}"), entry[numbers]) for entry in entries])
-    return found
+    return [expect(entries, list, f"'{key}'[{i}]") for i, entries in enumerate(lists)]
 
 
-def _annotate(gold: Gold, offset: int, ner: Iterable[Entry], relations: Iterable[Entry]) -> Gold:
-    for n, ((start, end), label) in enumerate(ner):
-        key = (start, end)
-        # A second label on a span needs a key of its own: relations mean the first.
-        gold.entity(key if key not in gold else (start, end, n), start - offset, end + 1 - offset, label)
-    for (head, head_end, tail, tail_end), label in relations:
-        gold.relation((head, head_end), (tail, tail_end), label)
-    return gold
+def _held(record: Any) -> List[int]:
+    """The numbers of entities and relations of a record, whatever else is in it."""
+    fields = [record.get(key) if isinstance(record, dict) else None for key in ("ner", "relations")]
+    lists = [field if isinstance(field, list) else [] for field in fields]
+    return [sum(len(entries) for entries in field if isinstance(entries, list)) for field in lists]
+
+
+def _annotate(gold: Gold, offset: int, ner: Entries, relations: Entries) -> Doc:
+    gold.relations_known = relations is not None
+    for n, entry in enumerate(chain(*(ner or ()))):
+        with gold.entry("entity"):
+            start, end, label = _parse(entry, 2, "'ner'")
+            key = (start, end)
+            # A second label on a span needs a key of its own: relations mean the first.
+            gold.entity(key if key not in gold else (start, end, n), start - offset, end + 1 - offset, label)
+    for entry in chain(*(relations or ())):
+        with gold.entry("relation"):
+            head, head_end, tail, tail_end, label = _parse(entry, 4, "'relations'")
+            gold.relation((head, head_end), (tail, tail_end), label)
+    doc = gold.finish()
+    if ner is None:
+        doc.set_ents([], default="missing")
+    return doc
+
+
+def _parse(entry: Any, n: int, field: str) -> List[Any]:
+    """The offsets and the label of an entry."""
+    where = f"an entry of {field}"
+    if len(expect(entry, list, where)) <= n:
+        value = shorten(repr(entry))
+        raise ValueError(Errors.F002.format(where=where, expected=f"{n} offsets and a label", value=value))
+    return [*ints(entry[:n], n, where), entry[n]]
+
+
+def write_scierc(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
+    """Write DyGIE's JSON lines. An entity stands with the sentence it begins in, a relation with that of its head.
+
+    docs (Iterable[Doc]): The documents.
+    path (Union[str, Path]): The file.
+    losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
+    RAISES (ValueError): If there are no documents.
+    """
+    return RECORDS.write(docs, path, losses)
+
+
+def _to_record(gold: Gold) -> Dict[str, Any]:
+    words = [token.text for token in gold.doc]
+    # Without sentence marks a document is one sentence.
+    starts = [token.i for token in gold.doc if token.i == 0 or token.is_sent_start]
+    meta = take_meta(gold, ("doc_key", "id"))
+    record: Dict[str, Any] = {
+        **({"doc_key": meta.get("doc_key", meta.get("id"))} if meta else {}),
+        "sentences": [words[start:end] for start, end in zip(starts, [*starts[1:], len(words)])],
+        "ner": [[] for _ in starts],
+        "relations": [[] for _ in starts],
+    }
+    for span in gold.spans:
+        record["ner"][bisect_right(starts, span.start) - 1].append([span.start, span.end - 1, span.label_])
+    for i, j, label, _ in gold.rows:
+        head, tail = gold.spans[i], gold.spans[j]
+        entry = [head.start, head.end - 1, tail.start, tail.end - 1, label]
+        record["relations"][bisect_right(starts, head.start) - 1].append(entry)
+    if not gold.relations_known:
+        del record["relations"]
+    return record
+
+
+RECORDS = RecordWriter(_to_record, {TOKENS, NO_SPACES, SENTENCES, UNKNOWN})

@@ -21,10 +21,11 @@ from spacy.tokens import Doc
 from .docs import defaults, doc_from_tokens, mark_sentences
 from .errors import Errors
 from .files import read_json_list, read_whole
-from .gold import Gold, entity_name, relation_name
-from .jsonl import add_annotations, annotations, meta_of, sentence_starts, write_records
-from .losses import Losses, shorten
+from .gold import Gold
+from .jsonl import add_annotations, annotations, count_annotations, relations_given, sentence_starts
+from .losses import Losses
 from .values import expect, note_fields, parse_json, take
+from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of
 
 # Most bytes of a types.json.
 MAX_TYPES = 2**24
@@ -73,7 +74,7 @@ def read_spert_json(
     path (Union[str, Path]): The file.
     nlp (Optional[Language]): The vocabulary. Blank English by default.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
-    types (Union[str, Path, None]): A types.json. Records with a label that is not in it are broken.
+    types (Union[str, Path, None]): A types.json. Entities and relations with a label that is not in it are left out.
     YIELDS (Doc): The documents.
     """
     nlp, losses = defaults(nlp, losses)
@@ -88,16 +89,18 @@ def read_spert_json(
                 if not 0 <= expect(start, int, "a value of 'sent_starts'") < len(doc):
                     raise ValueError(Errors.F009.format(start=start))
             mark_sentences(doc, set(starts))
-        gold = Gold(doc, losses, place, exact=True)
-        add_annotations(gold, record, "type")
-        if labels is not None:
-            _check_labels(gold, labels)
         meta = {**take(record, "meta", dict)} if record.get("meta") is not None else {}
         if "orig_id" in record:
             meta["orig_id"] = record["orig_id"]
-        yield gold.finish(meta if meta or "meta" in record else None)
+        gold = Gold(doc, losses, place, meta=meta if meta or "meta" in record else None)
+        if labels is not None:
+            gold.entity_labels, gold.relation_labels = labels.entities, labels.relations
+        take(record, "entities", list)
+        gold.relations_known = relations_given(record, losses)
+        add_annotations(gold, record, "type")
+        yield gold.finish()
 
-    return read_json_list(path, build, losses)
+    return read_json_list(path, build, losses, count_annotations)
 
 
 def write_spert_json(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
@@ -109,7 +112,7 @@ def write_spert_json(docs: Iterable[Doc], path: Union[str, Path], losses: Option
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return write_records(docs, _to_record, path, losses, "[", ",\n", "]\n")
+    return RECORDS.write(docs, path, losses)
 
 
 def _to_record(gold: Gold) -> Dict[str, Any]:
@@ -128,12 +131,6 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
     return record
 
 
-def _check_labels(gold: Gold, types: Types) -> None:
-    for i, span in enumerate(gold.spans):
-        if span.label_ not in types.entities:
-            what = entity_name(i, f"{span.start}-{span.end}", span.label_)
-            raise ValueError(Errors.F018.format(what=what, labels=shorten(str(types.entities), 400)))
-    for head, tail, label, _ in gold.rows:
-        if label not in types.relations:
-            what = relation_name(head, tail, label)
-            raise ValueError(Errors.F018.format(what=what, labels=shorten(str(types.relations), 400)))
+RECORDS = RecordWriter(
+    _to_record, {TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN}, before="[", between=",\n", after="]\n"
+)

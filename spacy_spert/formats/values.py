@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from typing import Any, Container, Dict, Iterator, List, Tuple
+from typing import Any, Container, Dict, Hashable, List, Optional, Tuple
 
 import srsly
 
@@ -34,6 +34,7 @@ def expect(value: Any, kind: Any, where: str) -> Any:
         int: "a whole number",
         float: "a number",
         bool: "a boolean",
+        tuple: "a tuple",
     }
     expected = " or ".join(names[k] for k in kinds)
     raise ValueError(Errors.F002.format(where=where, expected=expected, value=shorten(repr(value))))
@@ -47,26 +48,48 @@ def take(record: Dict[str, Any], key: str, kind: Any, where: str = "the record")
     kind (Any): Its type or types.
     where (str): How to call the object in a message.
     RETURNS (Any): The value.
-    RAISES (ValueError): If it is missing or has another type.
+    RAISES (ValueError): If it is missing or has another type, or the object is none.
     """
-    if key not in record:
+    if key not in expect(record, dict, where):
         raise ValueError(Errors.F003.format(key=key, where=where))
     return expect(record[key], kind, f"'{key}' of {where}")
 
 
-def objects(record: Dict[str, Any], key: str, required: bool = True) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    """Read a list of JSON objects.
+def entries(record: Dict[str, Any], key: str, required: bool = True) -> List[Tuple[str, Any]]:
+    """Read a list.
 
     record (Dict[str, Any]): The object that holds the list.
     key (str): The name of the list.
     required (bool): Whether it must be there. If not, null stands for an empty list as well.
-    YIELDS (Tuple[str, Dict[str, Any]]): How to call the entry in a message, and the entry.
-    RAISES (ValueError): If something has another type.
+    RETURNS (List[Tuple[str, Any]]): How to call each entry in a message, and the entry.
+    RAISES (ValueError): If it is no list.
     """
     values = take(record, key, list) if required or record.get(key) is not None else []
-    for i, value in enumerate(values):
-        where = f"'{key}'[{i}]"
-        yield where, expect(value, dict, where)
+    return [(f"'{key}'[{i}]", value) for i, value in enumerate(values)]
+
+
+def id_of(entry: Any, key: str) -> Optional[Hashable]:
+    """RETURNS (Optional[Hashable]): What an entry is called, if it is an object with a number or a string for that."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    return value if isinstance(value, (int, str)) else None
+
+
+def count_entries(record: Any, *keys: str) -> List[int]:
+    """RETURNS (List[int]): How many entries some lists of a record have, whatever the record is."""
+    lists = [record.get(key) if isinstance(record, dict) else None for key in keys]
+    return [len(value) if isinstance(value, list) else 0 for value in lists]
+
+
+def read_score(record: Dict[str, Any], where: str, default: Any = None) -> Any:
+    """Read the optional score of an entity or a relation.
+
+    record (Dict[str, Any]): The entry.
+    where (str): How to call it in a message.
+    default (Any): What to return where there is none.
+    RETURNS (Any): The value of "score".
+    RAISES (ValueError): If it is no number.
+    """
+    return take(record, "score", (int, float), where) if record.get("score") is not None else default
 
 
 def ints(value: Any, n: int, where: str) -> List[int]:

@@ -1,46 +1,77 @@
 """The thinc model: documents in, scores of candidates out."""
 
-from typing import Callable, List, Optional, Tuple, Union, cast, get_args
+from typing import Callable, List, NamedTuple, Optional, Tuple, Union, cast, get_args
 
-import numpy
 from spacy.tokens import Doc
 from thinc.api import ArgsKwargs, Model, PyTorchWrapper, torch2xp, xp2torch
 from thinc.types import Floats2d
 
-from ..candidates import Samples, Scores, Search
+from ..decoding import Decoder
 from ..errors import Errors
-from .head import ContextT, Layout, PoolingT, SpertHead
-from .wordpieces import (
-    as_wordpiece_layer,
-    check_transformer_output,
-    get_gradients,
-    get_layout,
-    is_listener,
-    predict_in_batches,
-)
+from .arrays import Given, Layout, NearMisses, Samples, Scores, no_ints, no_rows
+from .encoders import get_gradients, get_layout, predict_in_batches
+from .encoders.transformer import as_wordpiece_layer, is_listener
+from .heads import Sizes
+from .listeners import check_listeners
+from .network import SpertNetwork
+from .plans import ContextT
+from .pooling import PoolingT
+from .relation_head import RelationHeadBuilder, build_relation_head
+from .span_head import SpanHeadBuilder, build_span_head
 
-# Training: logits of spans and pairs, and the samples they belong to (without those that have no wordpiece).
+# What to learn from depends on which tokens the encoder sees.
+Sampler = Callable[[Layout], Samples]
+# Training: logits of spans and pairs, and the samples they belong to.
 SampleScores = Tuple[Floats2d, Floats2d, Samples]
-InputT = Union[List[Doc], Tuple[List[Doc], Union[Samples, Search]]]
+
+
+class Search(NamedTuple):
+    """How to look for entities and relations in new text.
+
+    decoder (Decoder): Says what is an entity and what is paired.
+    given (Optional[Given]): Entities to relate; by default they are found.
+    """
+
+    decoder: Decoder = Decoder(entities_per_token=1.0)
+    given: Optional[Given] = None
+
+
+class Training(NamedTuple):
+    """What to learn from a batch.
+
+    sampler (Sampler): Makes the samples.
+    near_misses (NearMisses): Which spans are to be paired beside those of the samples.
+    """
+
+    sampler: Sampler
+    near_misses: NearMisses = NearMisses()
+
+
+InputT = Union[List[Doc], Tuple[List[Doc], Union[Training, Search]]]
 OutputT = Union[Scores, SampleScores]
-HeadInputT = Tuple[List[Floats2d], Layout, Union[Samples, Search]]
+HeadInputT = Tuple[List[Floats2d], Layout, Samples, NearMisses]
 
 
 def build_spert(
     tok2vec: Model,
+    span_head: Optional[SpanHeadBuilder] = None,
+    relation_head: Optional[RelationHeadBuilder] = None,
     width_embedding: int = 25,
     dropout: float = 0.1,
     context: ContextT = "localized",
     pooling: PoolingT = "max",
 ) -> Model[InputT, OutputT]:
-    """Build the SpERT model (Eberts & Ulges, ECAI 2020).
+    """Build the SpERT model (Eberts & Ulges, ECAI 2020). Register name: "spacy-spert.Spert.v1".
 
-    Input is a list of documents, alone or together with the Samples to train on or the Search to make. Output is, for
-    Samples, the logits of spans and pairs and the samples they belong to; otherwise the Scores of what was found.
+    Input is a list of documents, alone or together with the Training or the Search to do.
+    Output is, for Training, the logits of spans and pairs and the samples they belong to; otherwise the Scores of
+    what was found.
 
     tok2vec (Model): The encoder: a `spacy-spert.WordpieceListener.v1`, or any Model[List[Doc], List[Floats2d]].
+    span_head (Optional[SpanHeadBuilder]): The span classifier; by default that of the paper.
+    relation_head (Optional[RelationHeadBuilder]): The relation classifier; by default that of the paper.
     width_embedding (int): Width of the learned embedding of a span's width in tokens.
-    dropout (float): Dropout on the input of the two classifiers, from 0 to 1. `training.dropout` has no effect on it.
+    dropout (float): Dropout in the heads, from 0 to 1. `training.dropout` has no effect on it.
     context (str): What a relation sees between head and tail: the wordpieces between them ("localized"), the whole
         sentence ("sentence"), or the special token of the sentence ("cls").
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
@@ -68,6 +99,8 @@ def build_spert(
             "dropout": dropout,
             "context": context,
             "pooling": pooling,
+            "span_head": span_head or build_span_head(),
+            "relation_head": relation_head or build_relation_head(),
             "remove_head": remove_head,
         },
     )
@@ -77,18 +110,23 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
     """Make the head, once the dimensions are known."""
     if model.has_ref("head"):
         return
-    module = SpertHead(
-        model.get_dim("nI"),
-        model.get_dim("nE"),
-        model.get_dim("nR"),
-        model.get_dim("nW"),
+    sizes = Sizes(
+        width=model.get_dim("nI"),
+        n_entity_labels=model.get_dim("nE"),
+        n_relation_labels=model.get_dim("nR"),
+        max_span_width=model.get_dim("nW"),
         width_embedding=model.attrs["width_embedding"],
         dropout=model.attrs["dropout"],
+    )
+    network = SpertNetwork(
+        sizes,
+        model.attrs["span_head"],
+        model.attrs["relation_head"],
         context=model.attrs["context"],
         pooling=model.attrs["pooling"],
     )
-    head: Model[HeadInputT, OutputT] = PyTorchWrapper(
-        module, convert_inputs=convert_inputs, convert_outputs=convert_outputs
+    head: Model[HeadInputT, SampleScores] = PyTorchWrapper(
+        network, convert_inputs=convert_inputs, convert_outputs=convert_outputs
     )
     model._layers.append(head)
     model.set_ref("head", head)
@@ -100,30 +138,62 @@ def remove_head(model: Model[InputT, OutputT]) -> None:
     model.set_ref("head", None)
 
 
+def get_network(model: Model[InputT, OutputT]) -> SpertNetwork:
+    """The torch module of an initialized model.
+
+    model (Model[InputT, OutputT]): The model.
+    RETURNS (SpertNetwork): Its network.
+    """
+    # Shims have no public access to the module that they wrap.
+    return model.get_ref("head").shims[0]._model
+
+
 def forward(model: Model[InputT, OutputT], X: InputT, is_train: bool) -> Tuple[OutputT, Callable]:
     """Run the encoder on all documents in one call, then the head."""
-    docs, candidates = X if isinstance(X, tuple) else (X, Search())
     if not model.has_ref("head"):
         raise ValueError(Errors.S026)
-    tok2vec, head = model.get_ref("tok2vec"), model.get_ref("head")
-    n_relations = model.get_dim("nR")
+    docs, task = X if isinstance(X, tuple) else (X, Search())
+    if isinstance(task, Search):
+        # `spacy debug model` gives nothing but documents, and may take zeros of a missing transformer for embeddings.
+        return search(model, docs, task, check=isinstance(X, tuple)), lambda d_scores: docs
+    return learn(model, docs, task)
+
+
+def search(model: Model[InputT, OutputT], docs: List[Doc], task: Search, check: bool = True) -> Scores:
+    """Find entities and score pairs of them.
+
+    model (Model[InputT, OutputT]): The model.
+    docs (List[Doc]): The documents.
+    task (Search): What to look for.
+    check (bool): Whether to make sure that there is a transformer.
+    RETURNS (Scores): What was found.
+    RAISES (ValueError): If the encoder's output is missing or not as expected.
+    """
     if not any(len(doc) for doc in docs):
-        return empty_scores(n_relations), lambda d_scores: docs
-    if not is_train and is_listener(tok2vec) and isinstance(X, tuple):
-        # The component must not take the zeros of a missing transformer for embeddings; `spacy debug model` may.
-        check_transformer_output(docs)
-    if is_train or is_listener(tok2vec):
-        outputs, backprop_tok2vec = tok2vec(docs, is_train)
-    else:
-        outputs = predict_in_batches(tok2vec, docs)
-    states, layout = get_layout(model.ops, docs, outputs)
-    if states[0].shape[1] != model.get_dim("nI"):
-        raise ValueError(Errors.S024.format(got=states[0].shape[1], width=model.get_dim("nI")))
-    if isinstance(candidates, Samples):
-        candidates = candidates.select(layout.covered(candidates.spans))
-    scores, backprop_head = head((states, layout, candidates), is_train)
-    if isinstance(scores, Scores):
-        scores.cut = layout.cut
+        no_floats = no_ints().astype("float32")
+        return Scores(no_rows(), no_ints(), no_floats, no_rows(), no_floats.reshape(0, model.get_dim("nR")))
+    tok2vec = model.get_ref("tok2vec")
+    if check:
+        check_listeners(tok2vec, docs)
+    outputs = tok2vec.predict(docs) if is_listener(tok2vec) else predict_in_batches(tok2vec, docs)
+    states, layout = read_outputs(model, docs, outputs)
+    return get_network(model).search([xp2torch(state) for state in states], layout, task.decoder, task.given)
+
+
+def learn(
+    model: Model[InputT, OutputT], docs: List[Doc], task: Training
+) -> Tuple[SampleScores, Callable[[Tuple[Floats2d, Floats2d]], List[Doc]]]:
+    """Score the samples of a training batch.
+
+    model (Model[InputT, OutputT]): The model.
+    docs (List[Doc]): The documents, at least one of them not empty.
+    task (Training): What to learn.
+    RETURNS (Tuple[SampleScores, Callable]): Logits and samples, and what takes the gradients of the logits.
+    """
+    tok2vec, head = model.get_ref("tok2vec"), model.get_ref("head")
+    outputs, backprop_tok2vec = tok2vec.begin_update(docs)
+    states, layout = read_outputs(model, docs, outputs)
+    scores, backprop_head = head.begin_update((states, layout, task.sampler(layout), task.near_misses))
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> List[Doc]:
         d_states = backprop_head(d_scores)
@@ -134,9 +204,24 @@ def forward(model: Model[InputT, OutputT], X: InputT, is_train: bool) -> Tuple[O
     return scores, backprop
 
 
+def read_outputs(model: Model[InputT, OutputT], docs: List[Doc], outputs: List) -> Tuple[List[Floats2d], Layout]:
+    """The encoder's output in the order of the tokens.
+
+    model (Model[InputT, OutputT]): The model.
+    docs (List[Doc]): The documents.
+    outputs (List): The encoder's output for each.
+    RETURNS (Tuple[List[Floats2d], Layout]): See `get_layout`.
+    RAISES (ValueError): If the output is not that of the encoder the model was made for.
+    """
+    states, layout = get_layout(model.ops, docs, outputs)
+    if states[0].shape[1] != model.get_dim("nI"):
+        raise ValueError(Errors.S024.format(got=states[0].shape[1], width=model.get_dim("nI")))
+    return states, layout
+
+
 def convert_inputs(model: Model, X: HeadInputT, is_train: bool) -> Tuple[ArgsKwargs, Callable]:
     """Arrays to torch; gradients of the embeddings back to arrays."""
-    states, layout, candidates = X
+    states, *rest = X
     tensors = [xp2torch(state, requires_grad=is_train) for state in states]
 
     def backprop(gradients: ArgsKwargs) -> List[Floats2d]:
@@ -147,31 +232,18 @@ def convert_inputs(model: Model, X: HeadInputT, is_train: bool) -> Tuple[ArgsKwa
             for state, d_state in zip(states, d_states)
         ]
 
-    return ArgsKwargs(args=(tensors, layout, candidates), kwargs={}), backprop
+    return ArgsKwargs(args=(tensors, *rest), kwargs={}), backprop
 
 
-def convert_outputs(model: Model, X_Y: tuple, is_train: bool) -> Tuple[OutputT, Callable]:
+def convert_outputs(model: Model, X_Y: tuple, is_train: bool) -> Tuple[SampleScores, Callable]:
     """Torch to arrays; gradients of the logits to torch."""
-    (_, _, candidates), Y = X_Y
-    if not isinstance(candidates, Samples):
-        return Y, lambda d_scores: []
+    _, (*tensors, samples) = X_Y
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> ArgsKwargs:
         # Pairs without samples have no history that gradients could follow.
-        used = [(tensor, xp2torch(grad)) for tensor, grad in zip(Y, d_scores) if tensor.requires_grad]
-        tensors, gradients = zip(*used)
-        return ArgsKwargs(args=(tensors,), kwargs={"grad_tensors": gradients})
+        used = [(tensor, xp2torch(grad)) for tensor, grad in zip(tensors, d_scores) if tensor.requires_grad]
+        outputs, gradients = zip(*used)
+        return ArgsKwargs(args=(outputs,), kwargs={"grad_tensors": gradients})
 
-    return (cast(Floats2d, torch2xp(Y[0])), cast(Floats2d, torch2xp(Y[1])), candidates), backprop
-
-
-def empty_scores(n_relations: int) -> Scores:
-    """Scores of a batch without tokens."""
-    return Scores(
-        spans=numpy.zeros((0, 2), dtype="int64"),
-        span_labels=numpy.zeros(0, dtype="int64"),
-        span_scores=numpy.zeros(0, dtype="float32"),
-        pairs=numpy.zeros((0, 2), dtype="int64"),
-        pair_scores=numpy.zeros((0, n_relations), dtype="float32"),
-        dropped=numpy.zeros(0, dtype="int64"),
-    )
+    span_logits, pair_logits = (cast(Floats2d, torch2xp(tensor)) for tensor in tensors)
+    return (span_logits, pair_logits, samples), backprop

@@ -1,9 +1,9 @@
 """AdamW as the paper uses it: one gradient norm over all weights, no decay on biases and layer norms."""
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Set, Tuple
 
 import torch
-from thinc.api import Optimizer, xp2torch
+from thinc.api import Model, Optimizer, xp2torch
 from thinc.types import FloatsXd
 
 KeyT = Tuple[int, str]
@@ -16,6 +16,7 @@ def build_adamw(
     eps: float = 1e-8,
     weight_decay: float = 0.01,
     grad_clip: float = 1.0,
+    head_learn_rate: Any = None,
 ) -> Optimizer:
     """Create the optimizer. Register name: "spacy-spert.AdamW.v1".
 
@@ -25,6 +26,8 @@ def build_adamw(
     eps (float): Added to the denominator.
     weight_decay (float): Decoupled weight decay of matrices. Vectors (biases, layer norms) have none.
     grad_clip (float): Highest norm of the gradient of all weights together; 0.0 for no limit.
+    head_learn_rate (Optional[Union[float, Schedule]]): The learning rate of the layers of `spert` components, their
+        encoders aside; by default that of all others.
     RETURNS (Optimizer): The optimizer.
     """
     return AdamW(
@@ -35,6 +38,7 @@ def build_adamw(
         L2=weight_decay,
         grad_clip=grad_clip,
         use_averages=False,
+        head_learn_rate=head_learn_rate,
     )
 
 
@@ -46,15 +50,23 @@ class AdamW(Optimizer):
     thinc asks for schedules anyway; if you don't, the step is made when the same weights come again.
     """
 
-    __slots__ = ["_weights", "_arrays", "_gradients", "_pending", "_adamw"]
+    __slots__ = ["head_learn_rate", "_heads", "_weights", "_arrays", "_gradients", "_pending", "_adamw"]
 
+    head_learn_rate: Optional[float]
+    _heads: Set[int]
+    _adamw: Optional[torch.optim.AdamW]
     _weights: Dict[KeyT, torch.nn.Parameter]
     _arrays: Dict[KeyT, FloatsXd]
     _gradients: Dict[KeyT, torch.Tensor]
     _pending: Dict[KeyT, torch.nn.Parameter]
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, head_learn_rate: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if head_learn_rate is not None and not isinstance(head_learn_rate, (float, int)):
+            self.schedules["head_learn_rate"] = head_learn_rate
+            head_learn_rate = next(head_learn_rate)
+        self.head_learn_rate = head_learn_rate
+        self._heads = set()
         self._weights = {}
         self._arrays = {}
         self._gradients = {}
@@ -80,7 +92,7 @@ class AdamW(Optimizer):
             self._weights[key] = torch.nn.Parameter(tensor)
             self._gradients[key] = torch.empty_like(tensor)
             self._arrays[key] = weights
-            self._add(self._weights[key])
+            self._add(key)
         parameter = self._weights[key]
         if tensor.data_ptr() != parameter.data_ptr():
             # Other weights were loaded.
@@ -98,21 +110,30 @@ class AdamW(Optimizer):
         self._step()
         super().step_schedules()
 
-    def _add(self, parameter: torch.nn.Parameter) -> None:
+    def add_head(self, model: Model) -> None:
+        """Let the weights of a model have the learning rate of heads. Called before they are seen for the first time.
+
+        model (Model): The model. Its layers are left out.
+        """
+        self._heads.update(shim.id for shim in model.shims)
+
+    def _add(self, key: KeyT) -> None:
         # spaCy's models keep their weights apart, so that one group each costs nothing but a dictionary.
-        decay = self.L2 if parameter.ndim > 1 else 0.0
         if self._adamw is None:
-            self._adamw = torch.optim.AdamW([{"params": [], "weight_decay": d} for d in (self.L2, 0.0)], fused=True)
-        group = 0 if decay else 1
-        self._adamw.param_groups[group]["params"].append(parameter)
+            groups = [{"params": [], "weight_decay": decay} for _ in range(2) for decay in (self.L2, 0.0)]
+            self._adamw = torch.optim.AdamW(groups, fused=True)
+        is_head, is_vector = key[0] in self._heads, self._weights[key].ndim < 2
+        self._adamw.param_groups[2 * is_head + is_vector]["params"].append(self._weights[key])
 
     def _step(self) -> None:
         if not self._pending or self._adamw is None:
             return
         if self.grad_clip:
             torch.nn.utils.clip_grad_norm_(list(self._pending.values()), self.grad_clip)
-        for group in self._adamw.param_groups:
-            group.update(lr=self.learn_rate, betas=(self.b1, self.b2), eps=self.eps)
+        for i, group in enumerate(self._adamw.param_groups):
+            own_rate = i >= 2 and self.head_learn_rate is not None
+            rate = self.head_learn_rate if own_rate else self.learn_rate
+            group.update(lr=rate, betas=(self.b1, self.b2), eps=self.eps)
         self._adamw.step()
         for parameter in self._pending.values():
             parameter.grad = None

@@ -1,18 +1,19 @@
 import importlib
 import json
 import os
+import stat
 
 import click
 import pytest
 import spacy
 from spacy.cli import app as spacy_app
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus
 from typer.testing import CliRunner
 
 import spacy_spert.cli
 from spacy_spert.cli.convert import convert
-from spacy_spert.formats import READERS, Losses, load
+from spacy_spert.formats import Losses
 
 TEXT = {
     "text": "Ann lives in Bonn.",
@@ -82,7 +83,7 @@ def test_losses_are_printed_once_by_reason_with_their_places(tmp_path, source):
     assert text.count("1 record: broken, skipped") == 1
     assert text.count("is not on token boundaries ('nn')") == 5
     assert "... and 2 more" in text
-    assert f"{source}:4: Not valid JSON" in text
+    assert f"{source}:4: [F001] Not valid JSON" in text
     assert text.endswith(": 3 documents, 3 entities, 1 relations")
     assert printed(run(source, tmp_path / "out.spacy", "-f", "jsonl", "--verbose")).count("('nn')") == 7
 
@@ -94,7 +95,7 @@ def test_strict_leaves_the_old_output(tmp_path, source):
         file_.write("{\n")
     result = run(source, output, "--from", "jsonl", "--strict")
     assert result.exit_code == 1
-    assert f"{source}:3: Not valid JSON" in printed(result)
+    assert f"{source}:3: [F001] Not valid JSON" in printed(result)
     assert output.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.spacy"]
 
@@ -113,7 +114,7 @@ def test_nothing_to_convert(tmp_path):
     empty.write_text("")
     result = run(empty, tmp_path / "new" / "out.spacy", "--from", "jsonl")
     assert result.exit_code == 1
-    assert f"{empty}: No records." in printed(result)
+    assert f"{empty}: [F004] No records." in printed(result)
     assert "There is no document to write." in printed(result)
     assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
 
@@ -136,11 +137,14 @@ def test_input_is_never_overwritten(tmp_path, source):
     [
         ("out.spacy", [], "Give either a format to read (--from) or a format to write (--to)"),
         ("out.spacy", ["--from", "jsonl", "--to", "jsonl"], "Give either a format to read"),
-        ("out.spacy", ["--from", "conll"], "Unknown format 'conll'. Choose one of: jsonl, spert-json, scierc"),
-        ("out.jsonl", ["--to", "brat"], "Unknown format 'brat'. Choose one of: jsonl, spert-json"),
+        ("out.spacy", ["--from", "conll"], "Unknown format 'conll'. Choose one of: ade, brat, conll04, doccano, jsonl"),
+        ("out.jsonl", ["--to", "conll04"], "Unknown format 'conll04'. Choose one of: brat, doccano, jsonl, "),
         ("out.bin", ["--from", "jsonl"], "must end in '.spacy'"),
         (".", ["--from", "jsonl"], "is a folder"),
-        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "'--per-sentence' belongs to the format 'scierc'"),
+        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "The format 'jsonl' has no option 'per-sentence'."),
+        ("out.spacy", ["--from", "jsonl", "--per-sentence"], "Formats with this option: scierc."),
+        ("out.spacy", ["--from", "conll04", "-o", "x=1"], "It has: none. Formats with this option: none."),
+        ("out.spacy", ["--from", "jsonl", "-o", "x"], "An option is given as NAME=VALUE, got: x"),
         ("out.spacy", ["--from", "jsonl", "--lang", "zzz"], "zzz"),
         ("out.jsonl", ["--to", "jsonl"], "in.jsonl as spaCy's binary format"),
     ],
@@ -164,8 +168,8 @@ def test_types_are_checked_and_symmetric_labels_shown(tmp_path):
     source.write_text(json.dumps([good, {**good, "entities": [{"type": "ORG", "start": 0, "end": 1}]}]))
     result = run(source, tmp_path / "a.spacy", "--from", "spert-json", "--types", types)
     assert result.exit_code == 0
-    assert "record 2: Entity 0 (0-1, 'ORG'): its label is not in the types file" in printed(result)
-    assert ": 1 documents, 1 entities, 0 relations" in printed(result)
+    assert "record 2: [F018] Entity 0 (0-1, 'ORG'): its label is not in the types file" in printed(result)
+    assert ": 2 documents, 1 entities, 0 relations" in printed(result)
     assert "Symmetric labels, for the component's settings: ['NEAR']" in printed(result)
 
 
@@ -175,7 +179,7 @@ def test_python_function_counts_or_raises(tmp_path, source):
     assert kept == {"documents": 2, "entities": 3, "relations": 1}
     assert losses.counts == {}
     source.write_text("{")
-    with pytest.raises(ValueError, match="in.jsonl:1: Not valid JSON"):
+    with pytest.raises(ValueError, match=r"in.jsonl:1: \[F001\] Not valid JSON"):
         convert(source, tmp_path / "a.spacy", from_format="jsonl")
 
 
@@ -187,7 +191,56 @@ def test_importing_again_registers_nothing_twice():
     assert "convert" in CliRunner().invoke(spacy_app, ["spert", "--help"]).output
 
 
-def test_registered_readers_exist():
-    assert {name: load(target).__name__ for name, target in READERS.items()} == {
-        name: "read_" + name.replace("-", "_") for name in READERS
-    }
+def test_output_to_stdout(tmp_path, source):
+    """Messages go to stderr then."""
+    binary = tmp_path / "a.spacy"
+    convert(source, binary, from_format="jsonl")
+    result = run(binary, "-", "--to", "jsonl")
+    assert result.exit_code == 0
+    assert [json.loads(line)["relations"] for line in result.stdout.splitlines()] == [TEXT["relations"], []]
+    assert "Wrote -: 2 documents" in click.unstyle(result.stderr)
+    result = run(source, "-", "--from", "jsonl")
+    assert len(DocBin().from_bytes(result.stdout_bytes)) == 2
+    source.write_text("{")
+    result = run(source, "-", "--from", "jsonl")
+    assert result.exit_code == 1 and result.stdout == "" and "Nothing was written" in click.unstyle(result.stderr)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.spacy", "in.jsonl"]
+
+
+def test_devices_are_written_to(tmp_path, source):
+    assert run(source, "/dev/null", "--from", "jsonl").exit_code == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_options_of_brat_and_offsets(tmp_path):
+    (tmp_path / "a.txt").write_text("🚢 Ann Bonn")
+    (tmp_path / "a.ann").write_text("T1\tPER 3 6\nT2\tLOC 7 11\nR1\tIN From:T1 To:T2\n")
+    output = tmp_path / "a.spacy"
+    result = run(tmp_path, output, "--from", "brat", "--offsets", "utf16", "--head-roles", "X,To")
+    assert result.exit_code == 0, result.output
+    (doc,) = DocBin().from_disk(output).get_docs(spacy.blank("en").vocab)
+    assert [(r.head.text, r.tail.text) for r in doc._.relations] == [("Bonn", "Ann")]
+    result = run(tmp_path, output, "--from", "brat", "--offsets", "miles")
+    assert result.exit_code == 1 and "Unknown unit of offsets 'miles'" in printed(result)
+
+
+def test_relations_in_another_attribute_are_said(tmp_path):
+    """As spaCy's tutorial leaves them: they are read by a format of their own."""
+    doc = Doc(spacy.blank("en").vocab, words=["Ann", "in", "Bonn"], ents=["B-PER", "O", "B-LOC"])
+    doc.user_data["._.", "rel", None, None] = {(0, 2): {"IN": 1.0}}
+    source, output = tmp_path / "rel.spacy", tmp_path / "a.spacy"
+    DocBin(docs=[doc], store_user_data=True).to_disk(source)
+    text = printed(run(source, tmp_path / "a.jsonl", "--to", "jsonl"))
+    assert "1 document: relations in doc._.rel not read, see '--from rel-component' and '--from spacy-llm'" in text
+    assert printed(run(source, output, "--from", "rel-component")).endswith(": 1 documents, 2 entities, 1 relations")
+    with pytest.raises(ValueError, match="is the input as well"):
+        convert(source, source, from_format="rel-component")
+
+
+def test_relations_that_are_not_known_stay_so(tmp_path, source):
+    source.write_text(json.dumps({key: value for key, value in TEXT.items() if key != "relations"}))
+    result = run(source, tmp_path / "a.spacy", "--from", "jsonl")
+    assert "1 record: no 'relations', taken as not annotated" in printed(result)
+    assert printed(result).endswith(": 1 documents, 2 entities, 0 relations")
+    convert(tmp_path / "a.spacy", tmp_path / "b.jsonl", to_format="jsonl")
+    assert "relations" not in json.loads((tmp_path / "b.jsonl").read_text())

@@ -96,6 +96,21 @@ def test_gold_entities(paths, tmp_path):
     assert data["settings"]["gold_entities"] is True
 
 
+def test_command_counts_false_relations_on_hard_negatives(paths, tmp_path, doc):
+    set_entities(doc, "spert", doc.spans["spert"], [])
+    DocBin(docs=[doc]).to_disk(tmp_path / "negatives.spacy")
+    output = tmp_path / "m.json"
+    result = run(*paths, "--hard-negatives", tmp_path / "negatives.spacy", "--output", output)
+    assert "False relations" in printed(result) and "hard negatives" in printed(result)
+    counts = srsly.read_json(output)["false_relations"]
+    assert {name: n["sentences"] for name, n in counts.items()} == {
+        "all": 2,
+        "without_relation": 0,
+        "hard_negatives": 1,
+    }
+    assert "hard_negatives" not in evaluate(str(paths[0]), paths[1]).false_relations
+
+
 def test_unannotated_documents_are_named(paths, doc):
     DocBin(docs=[doc, spacy.blank("en")(TEXT)]).to_disk(paths[1])
     result = run(*paths, "--batch-size", 1)

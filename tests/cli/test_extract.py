@@ -218,7 +218,7 @@ def test_several_processes_give_the_same(tmp_path, model):
         outputs.append(output.read_bytes())
     assert outputs[0] == outputs[1]
     assert [record["id"] for record in read(output)] == list(range(60))
-    assert messages == [f"{source}:61: Expected the record to be an object, got: 'bad'"] * 2
+    assert messages == [f"{source}:61: [F002] Expected the record to be an object, got: 'bad'"] * 2
 
 
 def test_threshold(tmp_path, model, source):
@@ -264,7 +264,7 @@ def test_bad_lines_are_named_and_passed_over(tmp_path, model, expected):
     assert [record["meta"]["n"] for record in read(output)] == list(range(len(WORDS)))
     result = run(model, source, output, "--force")
     assert result.exit_code == 0
-    assert f"{source}:2: Not valid JSON" in result.stderr.replace("\n", "")
+    assert f"{source}:2: [F001] Not valid JSON" in result.stderr.replace("\n", "")
     assert f"{len(BAD)} lines passed over" in printed(result)
 
 
@@ -274,7 +274,7 @@ def test_strict_stops_and_goes_on(tmp_path, model, source, expected):
     source.write_bytes(b"".join([*lines[:3], b"{\n", *lines[4:]]))
     result = run(model, source, output, "--strict", "--batch-size", 2)
     assert result.exit_code == 1
-    assert f"{source}:4: Not valid JSON" in printed(result) and "--resume goes on" in printed(result)
+    assert f"{source}:4: [F001] Not valid JSON" in printed(result) and "--resume goes on" in printed(result)
     assert output.read_bytes() == b"".join(expected.splitlines(keepends=True)[:3])
     assert run(model, source, output, "--strict", "--resume").exit_code == 1
     source.write_bytes(b"".join(lines))
@@ -304,7 +304,7 @@ def test_text_that_a_component_fails_on(tmp_path, model, source, component):
     assert [record["meta"]["n"] for record in read(tmp_path / "out.jsonl")] == [0, *range(2, len(WORDS))]
     reason = {
         "test_fails_on_bob": "RuntimeError: no Bob here",
-        "test_forgets_bob": "The pipeline ['spert', 'test_forgets_bob'] returned 0 documents for 1 texts.",
+        "test_forgets_bob": "[S068] The pipeline ['spert', 'test_forgets_bob'] returned 0 documents for 1 texts.",
     }
     assert messages == [f"{source}:2: {reason[component]}"]
 

@@ -57,6 +57,21 @@ def test_document_without_entities():
     assert [word["text"] for word in data["words"]] == ["a", "b"] and data["arcs"] == []
 
 
+def test_displacy_draws_all_groups_with_relations_by_default():
+    doc = Doc(VOCAB, words=list(WORDS))
+    set_entities(doc, "mine", [Span(doc, 0, 3, "ORG"), Span(doc, 4, 6, "PER")], [(1, 0, "works_for", 0.9)])
+    data = displacy_relations(doc)
+    assert [word["tag"] for word in data["words"]] == ["ORG", "", "PER"]
+    assert data["arcs"] == [{"start": 0, "end": 2, "label": "works_for", "dir": "left"}]
+    assert displacy_relations(doc, "spert")["arcs"] == []
+
+
+def test_displacy_draws_entities_without_relations():
+    doc = Doc(VOCAB, words=list(WORDS))
+    set_entities(doc, "spert", [Span(doc, 0, 3, "ORG")], None)
+    assert [word["tag"] for word in displacy_relations(doc)["words"]] == ["ORG", "", "", ""]
+
+
 def test_labels_for_displacy_are_escaped():
     data = displacy_relations(make_doc([(0, 1, "<b>"), (1, 2, "B")], [(0, 1, "<i>", 1.0)]))
     page = spacy.displacy.render(data, style="dep", manual=True, jupyter=False)

@@ -10,9 +10,10 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from util import SYMMETRIC, TEXTS, clone, entities_of, make_doc, make_examples, make_nlp, relations_of
 
-from spacy_spert.components import find_component
+from spacy_spert.components import changed, find_component
 from spacy_spert.evaluation.analysis import MISSED_ENTITY, MISSED_PAIR, UNDER_THRESHOLD
-from spacy_spert.evaluation.run import GIVEN_KEY, changed, evaluate_pipeline
+from spacy_spert.evaluation.prediction import GIVEN_KEY
+from spacy_spert.evaluation.run import evaluate_pipeline
 
 TOK2VEC = {
     "@architectures": "spacy.HashEmbedCNN.v2",
@@ -259,6 +260,56 @@ def test_json_holds_scores_counts_errors_and_settings(nlp):
         "gold_entities": False,
         "given_sentences": False,
     }
+
+
+def test_false_relations_are_counted(nlp):
+    negatives = [("Ann sued Acme Labs .", [(0, 1, "PER"), (2, 4, "ORG")], [])] * 2
+    evaluation = evaluate_pipeline(nlp, make_examples(nlp), hard_negatives=make_examples(nlp, negatives))
+    counts = evaluation.to_json()["false_relations"]
+    # "Graz lies near Bonn" has no types that are related elsewhere, "Acme Labs sued Zeta" has.
+    assert counts["all"] == {"sentences": 8, "false_relations": 0, "per_100_sentences": 0.0}
+    assert counts["without_relation"] == {"sentences": 1, "false_relations": 0, "per_100_sentences": 0.0}
+    expected = sum(len(nlp(text)._.relations) for text, _, _ in negatives)
+    assert counts["hard_negatives"] == {
+        "sentences": 2,
+        "false_relations": expected,
+        "per_100_sentences": 50.0 * expected,
+    }
+    title, rows = evaluation.false_relation_table
+    assert title == "False relations" and rows[0] == ("", "false", "sentences", "per 100")
+    assert rows[1:3] == [
+        ("all sentences", 0, 8, "0.0"),
+        ("fitting entities, no relation in the gold data", 0, 1, "0.0"),
+    ]
+    assert rows[3][:3] == ("hard negatives", expected, 2)
+
+
+def test_all_that_has_a_score_is_kept(nlp):
+    spert = nlp.get_pipe("spert")
+    with changed(spert.cfg, relation_threshold=0.01):
+        low = [relation.score for doc in nlp.pipe(text for text, _, _ in TEXTS) for relation in doc._.relations]
+    spert.cfg["relation_threshold"] = 0.97
+    scored = evaluate_pipeline(nlp, make_examples(nlp)).scored
+    assert scored.entities.labels == list(spert.entity_labels) and not scored.given
+    numpy.testing.assert_allclose(sorted(scored.relations.scores), sorted(low), atol=1e-5)
+    assert scored.relations.gold.sum(axis=0).tolist() == [4, 3, 3]
+    # The model knows the texts by heart.
+    assert scored.entities.right.all() and scored.entities.gold.sum() == len(scored.entities.scores)
+    assert scored.relations.right.sum() == 10
+    heads, tails = scored.pairs.T
+    assert (scored.entities.documents[heads] == scored.relations.documents).all()
+    assert (scored.entities.documents[tails] == scored.relations.documents).all()
+
+
+def test_earlier_ents_stay_where_predictions_only_fill_the_gaps():
+    nlp = small_nlp("spert", overwrite_ents=False)
+    expected, seen = nlp.make_doc(TEXTS[0][0]), nlp.make_doc(TEXTS[0][0])
+    for doc in (expected, seen):
+        doc.set_ents([spacy.tokens.Span(doc, 0, 1, "OTHER")])
+    example = Example(seen, make_doc(nlp.vocab, *TEXTS[0]))
+    evaluate_pipeline(nlp, [example])
+    ents = [(ent.start, ent.end, ent.label_) for ent in nlp(expected).ents]
+    assert [(ent.start, ent.end, ent.label_) for ent in example.predicted.ents] == ents and (0, 1, "OTHER") in ents
 
 
 def test_tables(nlp):

@@ -58,7 +58,7 @@ def render(pairs, nearly=None, limit=0, **settings):
 
 def test_tables_hold_the_scores():
     page = render([(GOLD, GOLD)])
-    assert page.texts("caption") == ["Entities", "Relations by boundaries", "Relations, strict"]
+    assert page.texts("caption") == ["Entities", "Relations by boundaries", "Relations, strict", "False relations"]
     assert page.texts("tr")[1:4] == ["LOC1.00001.00001.00001", "ORG1.00001.00001.00001", "PER1.00001.00001.00001"]
     assert page.texts("tr", **{"class": "total"})[:2] == ["micro1.00001.00001.00003", "macro1.00001.00001.00003"]
     assert page.texts("h1") == ["my model on dev.spacy"]
@@ -73,7 +73,7 @@ def test_facts_and_notes():
     notes = "".join(page.texts("ul", **{"class": "notes"}))
     assert "2 of 3 documents are left out" in notes and "1 gold entities could not be given" in notes
     assert "Relations without direction (near)" in notes
-    assert page.texts("caption") == ["Relations by boundaries", "Relations, strict"]
+    assert page.texts("caption") == ["Relations by boundaries", "Relations, strict", "False relations"]
 
 
 def test_worst_documents_come_first():

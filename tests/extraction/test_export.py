@@ -83,6 +83,23 @@ def test_other_span_group(docs):
     assert len(to_networkx(doc, spans_key="none")) == 0
 
 
+def test_all_span_groups_with_relations_by_default(docs):
+    doc = docs[1]
+    bob, eve, *_ = doc.spans["spert"]
+    doc.spans["mine"] = [Span(doc, 4, 5, "A"), eve]
+    assert list(to_networkx(doc)) == [("Bob", "PER"), ("Eve", "PER")]
+    doc.spans["mine"].attrs["relations"] = [[0, 1, "r", 0.25]]
+    assert [triple[:5] for triple in to_triples(doc)] == [
+        ("Bob", "PER", "partner_of", "Eve", "PER"),
+        ("partners", "A", "r", "Eve", "PER"),
+    ]
+    graph = to_networkx(doc)
+    # What two groups hold is one mention.
+    assert dict(graph.nodes(data="mentions")) == {("Bob", "PER"): 1, ("Eve", "PER"): 1, ("partners", "A"): 1}
+    del doc.spans["spert"]
+    assert list(to_networkx(doc).edges(data="relation")) == [(("partners", "A"), ("Eve", "PER"), "r")]
+
+
 def test_without_networkx(docs, monkeypatch):
     monkeypatch.setitem(sys.modules, "networkx", None)
     with pytest.raises(ImportError, match="pip install networkx"):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 import spacy
+from util import uncoded
 
-from spacy_spert.formats import READERS, Losses, StrictError, load
+from spacy_spert.formats import Losses, StrictError, format_names, load, readers
 from spacy_spert.formats.ade import read_ade
 from spacy_spert.formats.brat import read_brat
 from spacy_spert.formats.conll04 import read_conll04
@@ -70,7 +71,7 @@ def test_scierc_per_sentence_counts_what_crosses_sentences(tmp_path):
     assert [len(triples(doc)) for doc in docs] == [2, 0, 0]
     assert docs[1].user_data["meta"] == {"doc_key": "X1", "sentence": 1}
     assert losses.counts == {Reasons.NO_ENTITY: 1}
-    assert losses.places[Reasons.NO_ENTITY] == [
+    assert uncoded(losses.places[Reasons.NO_ENTITY]) == [
         f"{path}:1, sentence 1: Relation (6, 6) -> (0, 1) ('SAME'): its tail is no entity of this record."
     ]
 
@@ -97,17 +98,49 @@ def test_scierc_second_label_duplicates_and_extras(tmp_path):
     "change,expected",
     [
         ({"ner": [[]]}, "'ner' has 1 lists for 3 sentences"),
-        ({"ner": [[[0, 0]], [], []]}, "Expected an entry of 'ner'[0] to be 2 offsets and a label, got: [0, 0]"),
-        ({"ner": [[[0, "1", "A"]], [], []]}, "Expected an entry of 'ner'[0] to be a whole number, got: '1'"),
+        ({"ner": [[], 3, []]}, "Expected 'ner'[1] to be a list, got: 3"),
         ({"sentences": ["Ann lives"]}, "Expected a sentence to be a list"),
-        ({"relations": None}, "Expected 'relations' of the record to be a list, got: None"),
+        ({"relations": {}}, "Expected 'relations' of the record to be a list, got: {}"),
     ],
 )
 def test_scierc_broken(tmp_path, change, expected):
+    """What a record held that could not be read is counted."""
     path = write(tmp_path / "a.jsonl", [{**SCIERC, **change}, SCIERC])
-    docs, losses = read_counting(read_scierc, path)
-    assert len(docs) == 1
-    assert f"{path}:1: {expected}" in losses.places[Reasons.BROKEN][0]
+    for options in ({}, {"per_sentence": True}):
+        docs, losses = read_counting(read_scierc, path, **options)
+        assert len(docs) == (3 if options else 1)
+        assert f"{path}:1: {expected}" in uncoded(losses.places[Reasons.BROKEN][0])
+        assert losses.counts["entity: in a broken record"] == {"ner": 0}.get(*change, 4)
+        assert losses.counts["relation: in a broken record"] == {"relations": 0}.get(*change, 3)
+
+
+def test_scierc_odd_entries_lose_themselves(tmp_path):
+    ner = [[[0, 1, "PER"], [0, 0], [0, "1", "A"], None, [4, 4, "LOC"]], [], []]
+    relations = [[[0, 1, None, None, "unit"], [0, 1, 4, 4, "LIVES_IN"], "x"], [], []]
+    path = write(tmp_path / "a.jsonl", [{**SCIERC, "ner": ner, "relations": relations}])
+    (doc,), losses = read_counting(read_scierc, path)
+    assert spans(doc) == [(0, 2, "PER"), (4, 5, "LOC")]
+    assert triples(doc) == [("Ann Lee", "LIVES_IN", "Bonn")]
+    assert losses.counts == {"entity: can't be read": 3, "relation: can't be read": 2}
+    assert uncoded(losses.places["entity: can't be read"][:2]) == [
+        f"{path}:1: Expected an entry of 'ner' to be 2 offsets and a label, got: [0, 0]",
+        f"{path}:1: Expected an entry of 'ner' to be a whole number, got: '1'",
+    ]
+
+
+def test_scierc_without_relations_or_entities(tmp_path):
+    """What is left out has not been annotated; an empty list says that there is none."""
+    records = [{k: v for k, v in SCIERC.items() if k != key} for key in ("relations", "ner")]
+    path = write(tmp_path / "a.jsonl", [*records, {**SCIERC, "relations": [[], [], []]}])
+    (no_relations, no_entities, none), losses = read_counting(read_scierc, path)
+    assert spans(no_relations) == spans(none) and len(spans(none)) == 4
+    assert "relations" not in no_relations.spans["spert"].attrs
+    assert none.spans["spert"].attrs["relations"] == []
+    assert spans(no_entities) == []
+    assert [token.ent_iob_ for token in no_entities[:2]] == ["", ""]
+    assert [token.ent_iob_ for token in none[5:7]] == ["O", "B"]
+    assert losses.counts["record: no 'relations', taken as not annotated"] == 1
+    assert losses.counts["record: no 'ner', taken as not annotated"] == 1
 
 
 # ADE
@@ -162,9 +195,29 @@ def test_ade_losses(tmp_path):
         Reasons.ENTITY_LOST: 2,
         Reasons.BROKEN: 1,
     }
-    assert losses.places[Reasons.MISALIGNED][0].startswith(f"{path}:1: Entity Drug 'FU' at 9 (9-11, 'Drug')")
-    assert losses.places[Reasons.NOT_FOUND] == [f"{path}:2: Drug 'gold' does not occur in the sentence."]
-    assert losses.places[Reasons.BROKEN] == [f"{path}:3: Line 3: expected 8 columns, got 3: ['1', 'Rash', '3']"]
+    assert uncoded(losses.places[Reasons.MISALIGNED][0]).startswith(f"{path}:1: Entity Drug 'FU' at 9 (9-11, 'Drug')")
+    assert uncoded(losses.places[Reasons.NOT_FOUND]) == [f"{path}:2: Drug 'gold' does not occur in the sentence."]
+    assert uncoded(losses.places[Reasons.BROKEN]) == [
+        f"{path}:3: Line 3: expected 8 columns, got 3: ['1', 'Rash', '3']"
+    ]
+
+
+def test_ade_refuses_the_file_of_doses(tmp_path):
+    """It has the same columns, but other relations."""
+    doses = ["20 mg", "5 ml/day", "1.5-2 g", "10%", "high dose"]
+    content = "".join(f"{i}|Gold {dose} helps.|Gold|0|4|{dose}|5|{5 + len(dose)}\n" for i, dose in enumerate(doses))
+    path = write(tmp_path / "DRUG-DOSE.rel", content)
+    docs, losses = read_counting(read_ade, path)
+    assert docs == []
+    assert uncoded(losses.places[Reasons.BROKEN]) == [
+        f"{path}: Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than "
+        "those of DRUG-AE.rel, which is read here."
+    ]
+    drugs = "".join(
+        f"{i}|Rash by {drug}.|Rash|0|4|{drug}|8|{8 + len(drug)}\n" for i, drug in enumerate(["5-FU", "B12"])
+    )
+    docs, losses = read_counting(read_ade, write(path, drugs))
+    assert [len(triples(doc)) for doc in docs] == [1, 1]
 
 
 # CoNLL04
@@ -206,12 +259,12 @@ def test_conll04_broken_and_lost(tmp_path):
     )
     docs, losses = read_counting(read_conll04, path)
     assert [triples(doc) for doc in docs] == [[("Bonn , NRW", "Holds", "Ann Lee")], []]
-    assert losses.counts == {Reasons.BROKEN: 2, Reasons.NO_ENTITY: 1}
-    assert losses.places[Reasons.BROKEN] == [
+    assert losses.counts == {Reasons.BROKEN: 2, "relation: in a broken record": 2, Reasons.NO_ENTITY: 1}
+    assert uncoded(losses.places[Reasons.BROKEN]) == [
         f"{path}:1: Relation before the sentence it belongs to.",
         f"{path}:3: Line 4: expected 9 columns, got 6: ['5', 'O', '1', 'O', 'X', 'b']",
     ]
-    assert losses.places[Reasons.NO_ENTITY] == [
+    assert uncoded(losses.places[Reasons.NO_ENTITY]) == [
         f"{path}:8: Relation 0 -> 1 ('Live_In'): its tail is no entity of this record."
     ]
 
@@ -271,11 +324,20 @@ def test_prodigy_only_accepted_answers_and_only_relations_of_spans(tmp_path):
     }
 
 
-def test_prodigy_broken(tmp_path):
-    path = write(tmp_path / "a.jsonl", [{**PRODIGY, "spans": [{"start": 0, "end": 3, "label": "PER"}]}])
-    docs, losses = read_counting(read_prodigy, path)
-    assert docs == []
-    assert losses.places[Reasons.BROKEN] == [f"{path}:1: 'token_start' is missing from 'spans'[0]"]
+def test_prodigy_odd_entries_and_broken_records(tmp_path):
+    odd = {**PRODIGY, "spans": [{"start": 0, "end": 3, "label": "PER"}, *PRODIGY["spans"], 3]}
+    odd["relations"] = [{"head": 1, "label": "X"}, *PRODIGY["relations"]]
+    path = write(tmp_path / "a.jsonl", [odd, {**PRODIGY, "tokens": [{"start": 0}]}])
+    (doc,), losses = read_counting(read_prodigy, path)
+    assert triples(doc) == [("Ann Lee", "LIVES_IN", "Bonn")]
+    assert uncoded(losses.places["entity: can't be read"]) == [
+        f"{path}:1: 'token_start' is missing from 'spans'[0]",
+        f"{path}:1: Expected 'spans'[3] to be an object, got: 3",
+    ]
+    assert uncoded(losses.places["relation: can't be read"]) == [f"{path}:1: 'child' is missing from 'relations'[0]"]
+    assert uncoded(losses.places[Reasons.BROKEN]) == [f"{path}:2: 'end' is missing from 'tokens'[0]"]
+    assert losses.counts["entity: in a broken record"] == 2
+    assert losses.counts["relation: in a broken record"] == 1
 
 
 # brat
@@ -312,8 +374,10 @@ def test_brat_losses(tmp_path):
         "T4\tPER 0 99\tAnn\n"
         "T2\tVERB 4 9\tlives\n"
         "T5\tTOWN 13 17\tBonn\n"
+        "T6\tPER 0 3\tAnn\n"
         "R1\tR Arg1:T1 Arg2:T2\n"
-        "R2\tR Arg1:E1 Arg2:T2\n"
+        "R2\tR Arg1:E9 Arg2:T2\n"
+        "R4\tR Arg1:E1 Arg2:T6\n"
         "R3\tR Arg1:T2 Arg2:T2\n"
         "E1\tLIVE:T2 Agent:T1\nA1\tNegated E1\nM2\tSure E1\n"
         "#1\tAnnotatorNotes T1\tWhy?\n*\tSame T1 T2\nN1\tRef T1 W:1\tx\n"
@@ -322,7 +386,8 @@ def test_brat_losses(tmp_path):
     path = write(tmp_path / "a.ann", ann)
     write(tmp_path / "README.txt", "About")
     (doc,), losses = read_counting(read_brat, tmp_path)
-    assert spans(doc) == [(3, 4, "LOC")]
+    assert spans(doc) == [(3, 4, "LOC"), (0, 1, "PER")]
+    assert triples(doc) == [("Bonn", "R", "Ann")]
     assert losses.counts == {
         Reasons.DISCONTINUOUS: 1,
         Reasons.OTHER_TEXT: 1,
@@ -332,6 +397,7 @@ def test_brat_losses(tmp_path):
         Reasons.ENTITY_LOST: 1,
         Reasons.NO_ENTITY: 1,
         Reasons.SELF: 1,
+        "relation: to an event, kept to its trigger": 1,
         "brat: event not kept": 1,
         "brat: attribute not kept": 2,
         "brat: note not kept": 1,
@@ -339,26 +405,40 @@ def test_brat_losses(tmp_path):
         "brat: normalization not kept": 1,
         "brat: text file without annotation file": 1,
     }
-    assert losses.places[Reasons.OTHER_TEXT] == [
+    assert uncoded(losses.places[Reasons.OTHER_TEXT]) == [
         f"{path}:3: Entity T3 (1-4, 'PER') has the text 'nn ' here, but the file says 'Ann'. "
         "Do the offsets belong to this text?"
     ]
-    assert losses.places[Reasons.SELF][0].startswith(f"{path}:9: ")
-    with pytest.raises(StrictError, match="a.ann:1: Entity T1 .* consists of several parts"):
+    assert uncoded(losses.places[Reasons.SELF][0]).startswith(f"{path}:11: ")
+    with pytest.raises(StrictError, match="a.ann:1: .*Entity T1 .* consists of several parts"):
         list(read_brat(tmp_path))
 
 
-def test_brat_broken(tmp_path):
-    for name, ann in (("a", "T1\tPER 0 3\tAnn\nT2 LOC 13 17 Bonn\n"), ("b", ANN), ("d", ANN)):
+def test_brat_odd_lines_and_broken_documents(tmp_path):
+    odd = ANN + "T2 LOC 13 17 Bonn\nR2\tR Arg1:T1\nX\n"
+    for name, ann in (("a", odd), ("b", ANN), ("c", "<a>\n<b>\n"), ("d", ANN)):
         write(tmp_path / f"{name}.ann", ann)
         write(tmp_path / f"{name}.txt", TEXT)
+    with (tmp_path / "a.ann").open("ab") as file_:
+        file_.write(b"T3\tPER 0 3\t\xff\n")
     (tmp_path / "b.txt").unlink()
     docs, losses = read_counting(read_brat, tmp_path)
-    assert [doc.user_data["meta"]["id"] for doc in docs] == ["d"]
-    assert losses.places[Reasons.BROKEN] == [
-        f"{tmp_path}/a.ann: Line 2: not an annotation line of brat: 'T2 LOC 13 17 Bonn'",
-        f"{tmp_path}/b.ann: {tmp_path}/b.txt is missing; brat's text and annotation are two files of one name.",
-    ]
+    assert [doc.user_data["meta"]["id"] for doc in docs] == ["a", "d"]
+    assert [triples(doc) for doc in docs] == [[("Ann", "LIVES_IN", "Bonn")]] * 2
+    assert uncoded(losses.places) == {
+        "entity: can't be read": [
+            f"{tmp_path}/a.ann:4: Line 4: not an annotation line of brat: 'T2 LOC 13 17 Bonn'",
+            f"{tmp_path}/a.ann:7: 'utf-8' codec can't decode byte 0xff in position 11: invalid start byte",
+        ],
+        "relation: can't be read": [f"{tmp_path}/a.ann:5: Line 5: not an annotation line of brat: 'R2\\tR Arg1:T1'"],
+        "line: can't be read": [f"{tmp_path}/a.ann:6: Line 6: not an annotation line of brat: 'X'"],
+        Reasons.BROKEN: [
+            f"{tmp_path}/b.ann: {tmp_path}/b.txt is missing; brat's text and annotation are two files of one name.",
+            f"{tmp_path}/c.ann: None of its lines is one of brat's. Is it an annotation file of brat?",
+        ],
+    }
+    assert losses.counts["entity: in a broken record"] == 2
+    assert losses.counts["relation: in a broken record"] == 1
 
 
 # Label Studio
@@ -434,16 +514,64 @@ def test_labelstudio_annotations_and_text(tmp_path):
     unclear = task(*ANN_BONN, data={"one": TEXT, "two": TEXT})
     path = write(tmp_path / "a.json", (two, none, unclear, task(ls_relation("a", "b", "R", direction="up"))))
     docs, losses = read_counting(read_labelstudio, path)
-    assert [spans(doc) for doc in docs] == [[(0, 1, "PER"), (3, 4, "LOC")]]
+    assert [spans(doc) for doc in docs] == [[(0, 1, "PER"), (3, 4, "LOC")], []]
     assert losses.counts == {
         "record: further annotation of the same task": 1,
         "record: no annotation": 1,
-        Reasons.BROKEN: 2,
+        Reasons.BROKEN: 1,
+        "entity: in a broken record": 2,
+        "relation: can't be read": 1,
     }
-    assert losses.places[Reasons.BROKEN] == [
-        f"{path}, record 3: The text is none of the strings of 'data': ['one', 'two']",
-        f"{path}, record 4: Expected 'direction' of 'result'[0] to be one of right, left, bi, got: 'up'",
+    assert uncoded(losses.places) == {
+        Reasons.BROKEN: [f"{path}, record 3: The text is none of the strings of 'data': ['one', 'two']"],
+        "relation: can't be read": [
+            f"{path}, record 4: Expected 'direction' of 'result'[0] to be one of right, left, bi, got: 'up'"
+        ],
+    }
+
+
+def test_labelstudio_backslashes_and_line_breaks(tmp_path):
+    """Both are a backslash and an n in the text of a span."""
+    data = {"text": "C:\\new is\nbig"}
+    results = [label("a", 0, 6, "X", text="C:\\new"), label("b", 7, 13, "X", text="is\\nbig")]
+    results += [label("c", 0, 13, "Y", text="C:\\new is\\nbig")]
+    (doc,), losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (task(*results, data=data),)))
+    assert [span.text for span in doc.spans["spert"]] == ["C:\\new", "is\nbig", "C:\\new is\nbig"]
+    assert losses.counts == {}
+
+
+@pytest.mark.parametrize("unit,start", [("characters", 2), ("utf16", 3), ("bytes", 5)])
+def test_labelstudio_units_are_found_by_the_texts(tmp_path, unit, start):
+    results = [label("a", start, start + 4, "LOC", text="Bonn")]
+    path = write(tmp_path / "a.json", (task(*results, data={"text": "🚢 Bonn"}),))
+    (doc,), losses = read_counting(read_labelstudio, path)
+    assert [span.text for span in doc.spans["spert"]] == ["Bonn"]
+    assert losses.counts == ({} if unit == "characters" else {f"document: offsets taken as {unit}": 1})
+
+
+def test_labelstudio_odd_entries(tmp_path):
+    results = [*ANN_BONN, 3, {"id": "c", "type": "labels"}, {"id": "d", "type": "labels", "value": {"labels": "X"}}]
+    results += [ls_relation("a", "b", "R", direction="right"), ls_relation("c", "a", "R"), ls_relation("a", 3, "R")]
+    (doc,), losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (task(*results),)))
+    assert triples(doc) == [("Ann", "R", "Bonn")]
+    assert losses.counts == {"entity: can't be read": 3, "relation: can't be read": 1, Reasons.ENTITY_LOST: 1}
+
+
+def test_labelstudio_json_min_and_urls_are_named(tmp_path):
+    minimal = {"id": 1, "text": TEXT, "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]}
+    records = [
+        {**minimal, "annotator": 1, "annotation_id": 2},
+        task(*ANN_BONN, data={"text": "https://example.org/a.txt"}),
+        task(*ANN_BONN, data={"doc": "/data/upload/1/a.txt"}),
+        # A text that is a URL.
+        task(label("a", 0, 13, "SITE", text="http://bonn.de"[:13]), data={"text": "http://bonn.d"}),
     ]
+    path = write(tmp_path / "a.json", tuple(records))
+    docs, losses = read_counting(read_labelstudio, path)
+    assert [len(spans(doc)) for doc in docs] == [1]
+    names = [message.split(": ")[1][:40] for message in uncoded(losses.places[Reasons.BROKEN])]
+    assert names == ["This is Label Studio's export JSON-MIN, ", "The text is a URL", "The text is a URL"]
+    assert losses.counts["entity: in a broken record"] == 4
 
 
 # Doccano
@@ -462,30 +590,85 @@ DOCCANO = {
 
 def test_doccano(tmp_path):
     other = {**DOCCANO, "author": "x", "relations": [{"id": 2, "from_id": 20, "to_id": 99, "type": "R"}]}
-    path = write(tmp_path / "a.jsonl", [DOCCANO, other, {"id": 1, "text": TEXT, "label": []}])
+    path = write(tmp_path / "a.jsonl", [DOCCANO, other, {"id": 1, "text": TEXT}])
     docs, losses = read_counting(read_doccano, path)
     assert [spans(doc) for doc in docs] == [[(0, 1, "PER"), (3, 4, "LOC")]] * 2
     assert [triples(doc) for doc in docs] == [[("Ann", "LIVES_IN", "Bonn")], []]
     assert docs[0].user_data["meta"] == {"id": 9}
+    assert losses.counts == {Reasons.NO_ENTITY: 1, Reasons.BROKEN: 1, "record: field 'author' not kept": 1}
+    assert uncoded(losses.places[Reasons.BROKEN]) == [f"{path}:3: 'entities' is missing from the record"]
+
+
+def doccano(text, *ends, relations=((0, 1),), **more):
+    entities = [{"id": i, "label": "X", "start_offset": a, "end_offset": b} for i, (a, b) in enumerate(ends)]
+    pairs = [{"id": i, "from_id": head, "to_id": tail, "type": "r"} for i, (head, tail) in enumerate(relations)]
+    return {"text": text, "entities": entities, "relations": pairs, **more}
+
+
+@pytest.mark.parametrize(
+    "options,ends,said",
+    [
+        ({}, [(5, 6), (7, 8)], "utf16"),
+        ({"offsets": "utf16"}, [(5, 6), (7, 8)], "utf16"),
+        ({"offsets": "characters"}, [(3, 4), (5, 6)], "characters"),
+        ({"offsets": "bytes"}, [(9, 10), (11, 12)], "bytes"),
+    ],
+)
+def test_doccano_units(tmp_path, options, ends, said):
+    """What was taken is said where it matters."""
+    path = write(tmp_path / "a.jsonl", [doccano("🚢🚢 k l m n", *ends), DOCCANO])
+    (doc, _), losses = read_counting(read_doccano, path, **options)
+    assert triples(doc) == [("k", "r", "l")]
+    assert losses.counts == {f"document: offsets taken as {said}": 1}
+    early = doccano("k l 🚢", (0, 1), (2, 3))
+    (doc,), losses = read_counting(read_doccano, write(path, [early]), **options)
+    assert triples(doc) == [("k", "r", "l")] and losses.counts == {}
+
+
+def test_doccano_older_exports(tmp_path):
+    label = {key: DOCCANO[key] for key in ("entities", "relations")}
+    records = [
+        {"id": 9, "data": TEXT, "label": label},
+        {"id": 9, "text": TEXT, "label": [[0, 3, "PER"], [13, 17, "LOC"]], "comments": []},
+        {"id": 9, "text": TEXT, "labels": [[0, 3, "PER"], [13, 17, "LOC"]]},
+    ]
+    docs, losses = read_counting(read_doccano, write(tmp_path / "a.jsonl", records))
+    assert [spans(doc) for doc in docs] == [[(0, 1, "PER"), (3, 4, "LOC")]] * 3
+    assert [triples(doc) for doc in docs] == [[("Ann", "LIVES_IN", "Bonn")], [], []]
+    assert [doc.spans["spert"].attrs.get("relations") for doc in docs[1:]] == [None, None]
+    assert losses.counts == {"record: no 'relations', taken as not annotated": 2}
+
+
+def test_doccano_odd_entries(tmp_path):
+    odd = doccano(TEXT, (0, 3), (13, 17), relations=((0, 1), (None, 0)))
+    odd["entities"] += [{"id": 7, "label": "X", "start_offset": "1", "end_offset": 2}, None]
+    odd["relations"].append({"id": 9, "from_id": 7, "to_id": 0, "type": "r"})
+    older = {"text": TEXT, "label": [[0, 3, "PER"], ["x"], [13, 17, "LOC"]]}
+    path = write(tmp_path / "a.jsonl", [odd, older, {**doccano(TEXT, (0, 3), (13, 17)), "text": None}])
+    docs, losses = read_counting(read_doccano, path)
+    assert [len(spans(doc)) for doc in docs] == [2, 2]
+    assert triples(docs[0]) == [("Ann", "r", "Bonn")]
     assert losses.counts == {
-        Reasons.NO_ENTITY: 1,
+        "entity: can't be read": 3,
+        "relation: can't be read": 1,
+        Reasons.ENTITY_LOST: 1,
+        "record: no 'relations', taken as not annotated": 1,
         Reasons.BROKEN: 1,
-        "record: field 'author' not kept": 1,
-        "record: field 'label' not kept": 1,
+        "entity: in a broken record": 2,
+        "relation: in a broken record": 1,
     }
-    assert losses.places[Reasons.BROKEN] == [f"{path}:3: 'entities' is missing from the record"]
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", format_names(readers))
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\x00", b"{", b"null", b'"x"\n', b"1|2\n", b"a\tb\tc\n"])
 def test_no_reader_stumbles_over_a_file_of_another_kind(tmp_path, name, content):
     path = tmp_path / "a.ann"
     path.write_bytes(content)
     (tmp_path / "a.txt").write_text("a b")
     losses = Losses()
-    docs = list(load(READERS[name])(path, NLP, losses))
+    docs = list(load(readers, name)(path, NLP, losses))
     if name == "brat" and content == b"":
         assert [len(doc) for doc in docs] == [2]
     else:
         assert docs == []
-        assert losses.places[Reasons.BROKEN][0].startswith(str(path))
+        assert uncoded(losses.places[Reasons.BROKEN][0]).startswith(str(path))

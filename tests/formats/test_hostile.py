@@ -4,8 +4,9 @@ import pytest
 import spacy
 from hostile import NO_JSON, bounded_time, changed_anywhere, dump
 from spacy.tokens import DocBin
+from util import uncoded
 
-from spacy_spert.formats import READERS, Losses, StrictError, load
+from spacy_spert.formats import Losses, StrictError, load, readers
 from spacy_spert.formats.spert_json import read_types
 
 NLP = spacy.blank("xx")
@@ -81,13 +82,13 @@ LISTS = ("spert-json", "labelstudio")
 def read(name, path):
     """RETURNS (Tuple[List[Doc], Losses]): The documents, after a way through spaCy's format, and what was lost."""
     losses = Losses()
-    docs = list(load(READERS[name])(path, NLP, losses))
+    docs = list(load(readers, name)(path, NLP, losses))
     stored = DocBin(store_user_data=True, docs=docs).to_bytes()
     return list(DocBin().from_bytes(stored).get_docs(NLP.vocab)), losses
 
 
 def messages(losses):
-    return [message for places in losses.places.values() for message in places]
+    return [uncoded(message) for places in losses.places.values() for message in places]
 
 
 def write(tmp_path, name, *raw):
@@ -128,9 +129,9 @@ def test_any_value_anywhere(tmp_path, name):
     path = write(tmp_path, name, *changed, good)
     docs, losses = read(name, path)
     assert docs[-1].text.split() == WORDS and len(docs[-1]._.relations) == 1
-    lost = sum(places != [] for places in losses.places.values())
+    lost = sum(places != [] for places in uncoded(losses.places).values())
     assert lost and all(message.startswith(str(path)) and len(message) < 2000 for message in messages(losses))
-    assert len(changed) + 1 - len(losses.places["record: broken, skipped"]) - len(docs) in range(
+    assert len(changed) + 1 - len(uncoded(losses.places["record: broken, skipped"])) - len(docs) in range(
         losses.counts["record: no annotation"] + sum(n for r, n in losses.counts.items() if "answer is" in r) + 1
     )
     # Each is an error where nothing may be lost, and no other kind of error.
@@ -138,7 +139,7 @@ def test_any_value_anywhere(tmp_path, name):
         one = tmp_path / f"{i}"
         one.write_bytes(b"[" + raw + b"]" if name in LISTS else raw)
         try:
-            list(load(READERS[name])(one, NLP))
+            list(load(readers, name)(one, NLP))
         except StrictError as err:
             assert str(err).startswith(str(one))
 
@@ -221,7 +222,7 @@ def test_long_word(tmp_path, sign):
     assert [token.text for token in docs[1]] == [token.text for token in NLP.make_doc(records[1]["text"])]
     # A token that the file gives may be as long as it likes.
     ((doc,), _) = read("spert-json", write(tmp_path, "spert-json", dump({"tokens": [text], "entities": []})))
-    assert len(doc) == 1 and not losses.counts
+    assert len(doc) == 1 and not uncoded(losses.places)
 
 
 def test_text_too_long_for_spacy(tmp_path):
@@ -239,7 +240,7 @@ def test_huge_file(tmp_path, name, monkeypatch):
     docs, losses = read(name, path)
     (message,) = messages(losses)
     place, what = (f"{path}", "file") if name in LISTS else (f"{path}:2", "line")
-    assert message.startswith(f"{place}: The {what} is longer than 2000 bytes. Split it")
+    assert uncoded(message).startswith(f"{place}: The {what} is longer than 2000 bytes. Split it")
     assert len(docs) == (0 if name in LISTS else 2)
 
 
@@ -247,7 +248,9 @@ def test_huge_file(tmp_path, name, monkeypatch):
 def test_types(tmp_path, raw):
     path = tmp_path / "types.json"
     path.write_bytes(raw)
-    with pytest.raises(ValueError, match="types.json: (Not valid JSON|The file is longer than 16777216 bytes)"):
+    with pytest.raises(
+        ValueError, match="types.json: .*(Not valid JSON|The file is (longer than 16777216|encoded as UTF-16))"
+    ):
         read_types(path)
 
 
@@ -277,3 +280,82 @@ def test_links_out_of_a_folder_are_not_read(tmp_path):
     assert [doc.user_data["meta"] for doc in docs] == [{"id": "c"}]
     assert len(messages(losses)) == 2 and all("leads out of the folder" in message for message in messages(losses))
     assert TEXT not in "".join(messages(losses))
+
+
+ADE = "1|Rash by zinc.|Rash|0|4|zinc|8|12\n"
+CONLL04 = "1\tPeop\t0\tO\tNNP\tAnn\tO\tO\tO\n1\tLoc\t1\tO\tNNP\tBonn\tO\tO\tO\n\n0\t1\tLive_In\n\n"
+ANN = "T1\tPER 0 3\tAnn\nT2\tLOC 13 17\tBonn\nR1\tLIVES_IN Arg1:T1 Arg2:T2\n"
+# A file of each format that is text, with one relation.
+TEXTS = {
+    **{name: (dump([record]) if name in LISTS else dump(record)).decode() for name, record in RECORDS.items()},
+    "ade": ADE,
+    "conll04": CONLL04,
+    "brat": ANN,
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_encodings(tmp_path, name, encoding):
+    """A byte order mark of UTF-8 is no part of the text; another encoding is refused by its name."""
+    path = tmp_path / "in.ann"
+    (tmp_path / "in.txt").write_text(TEXT)
+    path.write_bytes(TEXTS[name].encode(encoding))
+    docs, losses = read(name, path)
+    if encoding == "utf-8-sig":
+        assert [len(doc._.relations) for doc in docs] == [1] and not messages(losses)
+        return
+    (message,) = messages(losses)
+    assert docs == []
+    assert message.startswith(f"{path}: The file is encoded as {encoding[:6].upper()}")
+    assert message.endswith("but UTF-8 is read. Save it as UTF-8.")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_encoding_of_a_text_of_brat(tmp_path, encoding):
+    (tmp_path / "in.txt").write_bytes(TEXT.encode(encoding))
+    (tmp_path / "in.ann").write_text(ANN)
+    docs, losses = read("brat", tmp_path)
+    assert docs == [] and "The file is encoded as UTF-16" in messages(losses)[0]
+    assert losses.counts["entity: in a broken record"] == 2
+
+
+def test_long_lines_of_other_files(tmp_path, monkeypatch):
+    """They are not even held, and only their record is lost."""
+    monkeypatch.setattr("spacy_spert.formats.lines.MAX_LINE", 200)
+    path = tmp_path / "in.rel"
+    path.write_text(ADE + "1|" + "a" * 300 + "\n" + ADE.replace("1|", "2|"))
+    docs, losses = read("ade", path)
+    assert len(docs) == 2
+    assert messages(losses) == [
+        f"{path}:2: The line is longer than 200 bytes. Split it, or use JSON lines, which are read one by one."
+    ]
+    path = tmp_path / "in.corp"
+    path.write_text(CONLL04 + CONLL04.replace("Bonn", "a" * 300) + CONLL04)
+    docs, losses = read("conll04", path)
+    assert [len(doc._.relations) for doc in docs] == [1, 1]
+    assert len(messages(losses)) == 1 and messages(losses)[0].startswith(f"{path}:6: The line is longer than 200")
+    # A sentence of many rows.
+    row = CONLL04.split("\n")[0] + "\n"
+    path.write_text(row * 20 + "\n\n" + CONLL04)
+    docs, losses = read("conll04", path)
+    assert [len(doc._.relations) for doc in docs] == [1]
+    assert messages(losses)[0].startswith(f"{path}:1: The line is longer than 200 bytes")
+
+
+def test_large_files_of_other_kinds(tmp_path, monkeypatch):
+    """Those that must be held as a whole."""
+    monkeypatch.setattr("spacy_spert.formats.files.MAX_FILE", 200)
+    path = tmp_path / "in.rel"
+    path.write_text(ADE * 20)
+    docs, losses = read("ade", path)
+    assert docs == [] and messages(losses)[0].startswith(f"{path}: The file is longer than 200 bytes")
+    for name in "abc":
+        (tmp_path / f"{name}.ann").write_text(ANN * (20 if name == "a" else 1))
+        (tmp_path / f"{name}.txt").write_text(TEXT * (20 if name == "b" else 1))
+    docs, losses = read("brat", tmp_path)
+    assert [doc.user_data["meta"]["id"] for doc in docs] == ["c"]
+    assert [message.split(": ")[1] for message in messages(losses)] == [
+        "The file is longer than 200 bytes. Split it, or use JSON lines, which are read one by one."
+    ] * 2
+    assert losses.counts["entity: in a broken record"] == 2

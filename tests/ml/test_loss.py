@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.candidates import UNKNOWN
 from spacy_spert.ml.loss import relation_loss, sigmoid, span_loss
 
 
@@ -41,13 +40,13 @@ def test_span_loss_by_hand():
 
 def test_unknown_spans_count_for_nothing():
     logits = floats([0.0, math.log(3)], [5.0, -7.0])
-    loss, gradient = span_loss(logits, numpy.asarray([0, UNKNOWN]))
+    loss, gradient = span_loss(logits, numpy.asarray([0, -1]))
     assert loss == pytest.approx(math.log(4))
     assert gradient == pytest.approx(floats([-0.75, 0.75], [0.0, 0.0]))
 
 
 def test_only_unknown_spans():
-    loss, gradient = span_loss(floats([1.0, 2.0], [3.0, 4.0]), numpy.asarray([UNKNOWN, UNKNOWN]))
+    loss, gradient = span_loss(floats([1.0, 2.0], [3.0, 4.0]), numpy.asarray([-1, -1]))
     assert loss == 0.0
     assert gradient.tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
@@ -66,7 +65,7 @@ def test_huge_span_logits_do_not_overflow(right, expected):
     assert gradient.tolist() == [[1.0 - (right == 0), 0.0 - (right == 1)]]
 
 
-@given(st.integers(0, 10_000), st.lists(st.integers(UNKNOWN, 3), min_size=1, max_size=6))
+@given(st.integers(0, 10_000), st.lists(st.integers(-1, 3), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=30)
 def test_span_gradient_equals_finite_differences(seed, labels):
     labels = numpy.asarray(labels)
@@ -75,13 +74,13 @@ def test_span_gradient_equals_finite_differences(seed, labels):
     assert gradient == pytest.approx(numeric_gradient(lambda x: span_loss(x, labels)[0], logits), abs=1e-7)
 
 
-@given(st.integers(0, 10_000), st.lists(st.integers(UNKNOWN, 3), min_size=1, max_size=6))
+@given(st.integers(0, 10_000), st.lists(st.integers(-1, 3), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=30)
 def test_span_loss_equals_cross_entropy(seed, labels):
     labels = numpy.asarray([*labels, 0])
     logits = random_logits(seed, len(labels), 4)
     tensor = torch.tensor(logits, requires_grad=True)
-    expected = torch.nn.functional.cross_entropy(tensor, torch.tensor(labels), ignore_index=UNKNOWN)
+    expected = torch.nn.functional.cross_entropy(tensor, torch.tensor(labels), ignore_index=-1)
     expected.backward()
     loss, gradient = span_loss(logits, labels)
     assert loss == pytest.approx(float(expected.detach()))

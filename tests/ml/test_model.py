@@ -9,10 +9,12 @@ from spacy.tokens import Doc
 from spacy.util import fix_random_seed
 from util import TEXTS, initialize, make_examples, make_nlp, strided, torch_encoder, torch_head
 
-from spacy_spert.candidates import Samples, Search, all_spans
-from spacy_spert.ml import head as head_module
+from spacy_spert.decoding import Decoder
+from spacy_spert.ml import network as network_module
+from spacy_spert.ml.arrays import Given, Samples
+from spacy_spert.ml.candidates import all_spans
 from spacy_spert.ml.loss import relation_loss, span_loss
-from spacy_spert.ml.model import build_spert
+from spacy_spert.ml.model import Search, Training, build_spert, get_network
 
 CONTEXTS = ["localized", "sentence", "cls"]
 POOLINGS = ["max", "mean", "sum"]
@@ -49,7 +51,7 @@ def make_docs(texts):
 def weigh(model, scale=10.0):
     """Larger weights than those of a new head, so that scores differ."""
     with torch.no_grad():
-        for weight in model.get_ref("head").shims[0]._model.parameters():
+        for weight in get_network(model).parameters():
             weight.mul_(scale)
     return model
 
@@ -66,11 +68,12 @@ def all_samples(docs, max_width, n_relations):
     spans = numpy.concatenate(spans)
     labels = numpy.zeros((len(pairs), n_relations), dtype="float32")
     labels[numpy.arange(len(pairs)), numpy.arange(len(pairs)) % n_relations] = numpy.arange(len(pairs)) % 3 == 0
-    return Samples(spans, numpy.arange(len(spans)) % 3, numpy.asarray(pairs), labels)
+    can_pair = numpy.ones(len(spans), dtype=bool)
+    return Samples(spans, numpy.arange(len(spans)) % 3, can_pair, numpy.asarray(pairs), labels)
 
 
 def loss_and_backprop(model, docs, samples):
-    scores, backprop = model.begin_update((docs, samples))
+    scores, backprop = model.begin_update((docs, Training(lambda layout: samples)))
     loss, d_spans = span_loss(scores[0], scores[2].span_labels)
     pair_loss, d_pairs = relation_loss(scores[1], scores[2].pair_labels)
     return loss + pair_loss, lambda: backprop((d_spans, d_pairs))
@@ -154,15 +157,16 @@ class TestTrainingAgreesWithPrediction:
         docs = make_docs(["Ann met Bob in Bonn", "", "Eve ran", "x"])
         # Only then is every span an entity, and every pair of spans scored.
         with torch.no_grad():
-            model.get_ref("head").shims[0]._model.span_classifier.bias[0] = -100.0
-        scores = model.predict((docs, Search(entities_per_token=0.0)))
+            get_network(model).span_head.output_layer.bias[0] = -100.0
+        scores = model.predict((docs, Search(Decoder())))
         samples = Samples(
             scores.spans,
             numpy.zeros(len(scores.spans), dtype="int64"),
+            numpy.ones(len(scores.spans), dtype=bool),
             scores.pairs,
             numpy.zeros((len(scores.pairs), 2), dtype="float32"),
         )
-        (span_logits, pair_logits, _), _ = model((docs, samples), is_train=False)
+        (span_logits, pair_logits, _), _ = model.begin_update((docs, Training(lambda layout: samples)))
         span_probs = torch.from_numpy(span_logits).softmax(dim=1).numpy()
         assert len(scores.spans) == 12 + 3 + 1
         assert len(scores.pairs) == 12 * 11 + 3 * 2
@@ -172,15 +176,15 @@ class TestTrainingAgreesWithPrediction:
         numpy.testing.assert_allclose(scores.pair_scores, pair_probs, atol=1e-5)
         assert scores.pair_scores.std() > 0.01
 
-    @pytest.mark.parametrize("name, size", [("CHUNK_TOKENS", 1), ("CHUNK_TOKENS", 6), ("CHUNK_NUMBERS", 1)])
-    def test_chunks_do_not_matter(self, monkeypatch, name, size):
+    @pytest.mark.parametrize("name, size", [("BLOCK_TOKENS", 1), ("BLOCK_TOKENS", 6), ("BLOCK_NUMBERS", 1)])
+    def test_blocks_do_not_matter(self, monkeypatch, name, size):
         model = weigh(make_model())
         docs = make_docs([text for text, _, _ in TEXTS])
-        whole = model.predict((docs, Search()))
-        monkeypatch.setattr(head_module, name, size)
-        chunked = model.predict((docs, Search()))
+        whole = model.predict((docs, Search(Decoder(entities_per_token=1.0))))
+        monkeypatch.setattr(network_module, name, size)
+        chunked = model.predict((docs, Search(Decoder(entities_per_token=1.0))))
         assert len(whole.spans) > 10 and len(whole.pairs) > 10
-        for field in ("spans", "span_labels", "pairs", "dropped"):
+        for field in ("spans", "span_labels", "pairs", "tokens"):
             assert (getattr(chunked, field) == getattr(whole, field)).all()
         for field in ("span_scores", "pair_scores"):
             numpy.testing.assert_allclose(getattr(chunked, field), getattr(whole, field), atol=1e-6)
@@ -202,9 +206,9 @@ class TestBuild:
             build_spert(cnn()).predict(make_docs(["a"]))
 
     def test_sizes_of_the_head(self):
-        head = make_model().get_ref("head").shims[0]._model
-        assert head.span_classifier.weight.shape == (1 + 3, 2 * 16 + 8)
-        assert head.relation_classifier.weight.shape == (2, 3 * 16 + 2 * 8)
+        head = get_network(make_model())
+        assert head.span_head.output_layer.weight.shape == (1 + 3, 2 * 16 + 8)
+        assert head.relation_head.output_layer.weight.shape == (2, 3 * 16 + 2 * 8)
         assert head.width_embedding.weight.shape == (3, 8)
 
     def test_second_init_keeps_the_weights(self):
@@ -226,19 +230,13 @@ class TestInput:
     def test_documents_alone_are_searched(self):
         model = weigh(make_model())
         docs = make_docs([TEXTS[0][0]])
-        alone, asked = model.predict(docs), model.predict((docs, Search()))
+        alone, asked = model.predict(docs), model.predict((docs, Search(Decoder(entities_per_token=1.0))))
         assert (alone.spans == asked.spans).all() and len(alone.spans) > 0
 
     @pytest.mark.parametrize("texts", [[], [""], ["", ""]])
     def test_nothing_to_predict(self, texts):
         scores = make_model().predict(make_docs(texts))
         assert scores.spans.shape == (0, 2) and scores.pair_scores.shape == (0, 2)
-
-    def test_nothing_to_train(self):
-        model = make_model()
-        docs = make_docs(["", ""])
-        _, backprop = model.begin_update((docs, Samples.empty(2)))
-        assert backprop(None) == docs
 
     def test_no_samples_give_zero_gradients(self):
         model = make_model()
@@ -256,26 +254,24 @@ class TestInput:
         samples.pairs, samples.pair_labels = samples.pairs[:0], samples.pair_labels[:0]
         _, backprop = loss_and_backprop(model, docs, samples)
         backprop()
-        head = model.get_ref("head").shims[0]._model
-        assert head.span_classifier.weight.grad.any()
-        assert head.relation_classifier.weight.grad is None or not head.relation_classifier.weight.grad.any()
+        head = get_network(model)
+        assert head.span_head.output_layer.weight.grad.any()
+        assert (
+            head.relation_head.output_layer.weight.grad is None or not head.relation_head.output_layer.weight.grad.any()
+        )
 
-    def test_samples_without_wordpieces_are_left_out(self, encoder):
+    def test_the_sampler_is_told_what_the_encoder_sees(self, encoder):
         nlp = initialize(make_nlp(encoder, max_span_width=3))
         doc = Doc(nlp.vocab, words=["Ann", "\n", "Bob"])
         nlp.get_pipe("transformer")(doc)
-        samples = Samples(
-            numpy.asarray([(0, 1), (1, 2), (2, 3), (0, 2)]),
-            numpy.asarray([1, 2, 3, 0]),
-            numpy.asarray([(0, 1), (0, 2), (3, 2), (1, 2)]),
-            numpy.eye(4, 3, dtype="float32"),
-        )
-        (span_logits, pair_logits, kept), _ = nlp.get_pipe("spert").model(([doc], samples), is_train=False)
-        assert kept.spans.tolist() == [[0, 1], [2, 3], [0, 2]]
-        assert kept.span_labels.tolist() == [1, 3, 0]
-        assert kept.pairs.tolist() == [[0, 1], [2, 1]]
-        assert kept.pair_labels.tolist() == [[0, 1, 0], [0, 0, 1]]
-        assert span_logits.shape == (3, 4) and pair_logits.shape == (2, 3)
+        layouts = []
+
+        def sample(layout):
+            layouts.append(layout)
+            return Samples.empty(3)
+
+        nlp.get_pipe("spert").model.begin_update(([doc], Training(sample)))
+        assert [layout.tokens.tolist() for layout in layouts] == [[0, 2]]
 
     def test_encoder_of_another_width(self):
         model = make_model()
@@ -285,7 +281,7 @@ class TestInput:
         docs = make_docs(["a b c"])
         other.get_ref("tok2vec").initialize(X=docs)
         other.init(other)
-        assert len(model.predict(docs).dropped) == 1
+        assert model.predict(docs).tokens.tolist() == [0, 1, 2]
         with pytest.raises(ValueError, match="8 wide.*width of 16"):
             other.predict(docs)
 
@@ -293,7 +289,7 @@ class TestInput:
         model = weigh(make_model())
         docs = make_docs(["Ann met Bob in Bonn", "Eve ran"])
         spans = numpy.asarray([(0, 1), (0, 5), (2, 3), (5, 6), (6, 7)])
-        scores = model.predict((docs, Search(spans=spans)))
+        scores = model.predict((docs, Search(Decoder(), Given(spans, numpy.zeros(5, dtype="int64")))))
         assert (scores.spans == spans).all()
         assert (scores.span_scores == 1.0).all()
         # Both orders of the pairs of the first document, and of those of the second.
@@ -302,16 +298,16 @@ class TestInput:
         ]  # fmt: skip
 
     def test_relations_are_not_scored_if_not_asked_for(self):
-        scores = weigh(make_model()).predict((make_docs([TEXTS[0][0]]), Search(relations=False)))
+        scores = weigh(make_model()).predict((make_docs([TEXTS[0][0]]), Search(Decoder(relations=False))))
         assert len(scores.spans) > 1 and len(scores.pairs) == 0
 
 
 def test_weights_of_the_head_are_saved_as_tensors(trained):
     state = torch_head(trained).state_dict()
     assert set(state) == {
-        "span_classifier.weight",
-        "span_classifier.bias",
-        "relation_classifier.weight",
-        "relation_classifier.bias",
+        "span_head.layer.weight",
+        "span_head.layer.bias",
+        "relation_head.layer.weight",
+        "relation_head.layer.bias",
         "width_embedding.weight",
     }

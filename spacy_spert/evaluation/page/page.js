@@ -20,7 +20,7 @@
     const kinds = new Set([...form.querySelectorAll("[name=kind]:checked")].map((box) => box.value));
     const label = form.elements.label.value;
     const text = form.elements.text.value.trim().toLowerCase();
-    const needsError = kinds.size > 0 || form.elements.errors.checked;
+    const needsError = kinds.size > 0 || Boolean(form.elements.errors?.checked);
     let count = 0;
     for (const { node, text: content, labels, errors } of documents) {
       let matches = 0;

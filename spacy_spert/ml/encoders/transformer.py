@@ -15,7 +15,7 @@ Rules, the same for every window:
 """
 
 import unicodedata
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy
 from spacy.tokens import Doc
@@ -24,16 +24,14 @@ from spacy_transformers.data_classes import TransformerData, WordpieceBatch
 from spacy_transformers.layers import TransformerListener, split_trf_batch
 from spacy_transformers.layers.transformer_model import huggingface_tokenize
 from spacy_transformers.truncate import truncate_oversize_splits
-from spacy_transformers.util import batch_by_length
 from thinc.api import Model, Ops, chain
 from thinc.types import Floats2d, Ragged
-from transformers.file_utils import ModelOutput
+from transformers.utils import ModelOutput
 
-from ..alignment import sentence_bounds
-from ..candidates import Ints, no_ints
-from ..errors import Errors
-from ..relations import describe_doc
-from .head import Layout
+from ...errors import Errors
+from ...relations import describe_doc
+from ..arrays import Ints
+from .base import Pieces
 
 # How SentencePiece and byte-level BPE write a blank.
 BLANKS = ("\u2581", "\u0120")
@@ -63,63 +61,35 @@ def as_wordpiece_layer(tok2vec: Model) -> Model:
     return chain(tok2vec, split_trf_batch()) if tok2vec.name == "transformer" else tok2vec
 
 
-def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[List[Floats2d], Layout]:
-    """Bring the encoder's output into the order of the tokens.
+class TransformerAdapter:
+    """Reads what the transformer of spacy-transformers gives for a document. See `Adapter`."""
 
-    ops (Ops): Backend of the model.
-    docs (Sequence[Doc]): The batch.
-    outputs (Sequence[Union[TransformerData, Floats2d]]): The encoder's output for each document.
-    RETURNS (Tuple[List[Floats2d], Layout]): The embeddings of the non-empty documents, each (n_rows, width), and the
-        indices into their concatenation.
-    RAISES (ValueError): If an output is neither transformer data nor an array, or is for other tokens.
-    """
-    sentences = sentence_bounds(docs)
-    states: List[Floats2d] = []
-    rows: List[Ints] = []
-    counts: List[Ints] = []
-    cls_rows, cls_sentences, cut = [no_ints()], [no_ints()], [no_ints()]
-    n_rows = n_tokens = 0
-    for doc, output in zip(docs, outputs):
-        if not len(doc):
-            continue
-        if isinstance(output, TransformerData):
-            lengths = numpy.asarray(ops.to_numpy(output.align.lengths), dtype="int64")
-            if len(lengths) != len(doc):
-                raise ValueError(Errors.S070.format(doc=describe_doc(doc), n=len(doc), got=len(lengths)))
-            state = output.model_output["last_hidden_state"]
-            aligned = _flat_ints(ops, output.align)
-            doc_rows, doc_counts = token_pieces(doc, output.wordpieces, aligned, lengths)
-            specials, is_cut = _window_ends(output.wordpieces, aligned)
-            low, high = numpy.searchsorted(sentences, [n_tokens, n_tokens + len(doc)])
-            bounds = sentences[low : high + 1] - n_tokens
-            owners, windows = _windows_of(doc_rows, doc_counts, bounds, state.shape[1], len(state))
-            has_special = specials[windows] >= 0
-            cls_rows.append(specials[windows][has_special] + n_rows)
-            cls_sentences.append(owners[has_special] + low)
-            if is_cut.any():
-                missing = numpy.nonzero(doc_counts == 0)[0].tolist()
-                cut.append(numpy.asarray([i for i in missing if _is_visible(doc[i].text)], dtype="int64") + n_tokens)
-            state = state.reshape(-1, state.shape[-1])
-        elif getattr(output, "ndim", None) == 2:
-            state = output
-            doc_rows = numpy.arange(len(doc))
-            doc_counts = numpy.ones(len(doc), dtype="int64")
-        else:
-            raise ValueError(Errors.S023.format(doc=describe_doc(doc), value=type(output)))
-        states.append(state)
-        rows.append(doc_rows + n_rows)
-        counts.append(doc_counts)
-        n_rows += len(state)
-        n_tokens += len(doc)
-    layout = Layout(
-        rows=numpy.concatenate(rows),
-        offsets=numpy.concatenate([[0], numpy.cumsum(numpy.concatenate(counts))]),
-        sentences=sentences,
-        cls_rows=numpy.concatenate(cls_rows),
-        cls_sentences=numpy.concatenate(cls_sentences),
-        cut=numpy.concatenate(cut),
-    )
-    return states, layout
+    def reads(self, output: Any) -> bool:
+        return isinstance(output, TransformerData)
+
+    def pieces(self, ops: Ops, doc: Doc, output: TransformerData) -> Pieces:
+        lengths = numpy.asarray(ops.to_numpy(output.align.lengths), dtype="int64")
+        if len(lengths) != len(doc):
+            raise ValueError(Errors.S070.format(doc=describe_doc(doc), n=len(doc), got=len(lengths)))
+        states = output.model_output["last_hidden_state"]
+        aligned = _flat_ints(ops, output.align)
+        rows, counts = token_pieces(doc, output.wordpieces, aligned, lengths)
+        specials, is_cut = _window_ends(output.wordpieces, aligned)
+        missing = numpy.nonzero(counts == 0)[0].tolist() if is_cut.any() else []
+        return Pieces(
+            states=states.reshape(-1, states.shape[-1]),
+            rows=rows,
+            counts=counts,
+            windows=rows // states.shape[1],
+            specials=specials,
+            cut=numpy.asarray([i for i in missing if _is_visible(doc[i].text)], dtype="int64"),
+        )
+
+    def gradient(self, ops: Ops, output: TransformerData, d_states: Optional[Floats2d]) -> List[TransformerData]:
+        if d_states is None:
+            return []
+        model_output = ModelOutput(last_hidden_state=d_states.reshape(output.model_output["last_hidden_state"].shape))
+        return [TransformerData(model_output=model_output, wordpieces=output.wordpieces, align=output.align)]
 
 
 def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Ints) -> Tuple[Ints, Ints]:
@@ -149,67 +119,6 @@ def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Ints)
         for i in numpy.nonzero(keep & before_blank[tokens] & ends & numpy.isin(pieces, BLANKS))[0].tolist():
             keep[i] = pieces[i] in doc[int(tokens[i])].text
     return rows[keep], numpy.bincount(tokens[keep], minlength=len(doc))
-
-
-def get_gradients(
-    ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any], d_states: Sequence[Floats2d], grad_factor: float
-) -> List[Any]:
-    """Bring the gradients into the form the encoder expects.
-
-    ops (Ops): Backend of the model.
-    docs (Sequence[Doc]): The batch.
-    outputs (Sequence[Union[TransformerData, Floats2d]]): What the encoder gave for it.
-    d_states (Sequence[Floats2d]): The gradient for each non-empty document, each (n_rows, width).
-    grad_factor (float): Factor on the gradients of transformer data.
-    RETURNS (List[Union[TransformerData, Floats2d]]): Transformer data for the non-empty documents, or an array for each
-        document. The arrays are new: with several listeners the encoder adds to them in place.
-    """
-    gradients: List[Any] = []
-    remaining = iter(d_states)
-    for doc, output in zip(docs, outputs):
-        if isinstance(output, TransformerData):
-            if len(doc):
-                shape = output.model_output["last_hidden_state"].shape
-                d_state = (next(remaining) * grad_factor).reshape(shape)
-                model_output = ModelOutput(last_hidden_state=d_state)
-                gradients.append(
-                    TransformerData(model_output=model_output, wordpieces=output.wordpieces, align=output.align)
-                )
-        else:
-            gradients.append(next(remaining) if len(doc) else ops.alloc2f(*output.shape))
-    return gradients
-
-
-def check_transformer_output(docs: Sequence[Doc]) -> None:
-    """Make sure that the documents passed through a transformer; a listener would silently give zeros.
-
-    docs (Sequence[Doc]): The batch.
-    RAISES (ValueError): If the output is missing or not from spacy-transformers.
-    """
-    for doc in docs:
-        if len(doc):
-            data = doc._.trf_data if doc.has_extension("trf_data") else None
-            if data is None:
-                raise ValueError(Errors.S022.format(doc=describe_doc(doc)))
-            if not isinstance(data, TransformerData):
-                raise ValueError(Errors.S023.format(doc=describe_doc(doc), value=type(data)))
-
-
-def predict_in_batches(tok2vec: Model, docs: List[Doc], max_tokens: int = 4096) -> List[Any]:
-    """Run an encoder of the component's own over many documents, as the transformer component does: batched by length.
-
-    tok2vec (Model): The encoder.
-    docs (List[Doc]): The documents.
-    max_tokens (int): Most tokens in a batch, padding included.
-    RETURNS (List[Union[TransformerData, Floats2d]]): The output for each document; None for an empty one.
-    """
-    outputs: List[Any] = [None] * len(docs)
-    indices = [i for i, doc in enumerate(docs) if len(doc)]
-    for batch in batch_by_length([docs[i] for i in indices], max_tokens):
-        chosen = [indices[i] for i in batch]
-        for i, output in zip(chosen, tok2vec.predict([docs[i] for i in chosen])):
-            outputs[i] = output
-    return outputs
 
 
 def seen_tokens(transformer: Model, doc: Doc) -> "numpy.ndarray":
@@ -278,14 +187,3 @@ def _is_phrase(piece: str) -> bool:
 def _is_visible(text: str) -> bool:
     """Whether a tokenizer should make a piece of it: not of control, zero-width and combining characters and blanks."""
     return any(unicodedata.category(char)[0] not in "CMZ" for char in text)
-
-
-def _windows_of(rows: Ints, counts: Ints, bounds: Ints, length: int, n_windows: int) -> Tuple[Ints, Ints]:
-    """Pairs (sentence, window) in which the sentence has a token in the window."""
-    n_sentences = len(bounds) - 1
-    if n_windows == 1:
-        return numpy.arange(n_sentences), numpy.zeros(n_sentences, dtype="int64")
-    tokens = numpy.repeat(numpy.arange(len(counts)), counts)
-    sentences = numpy.searchsorted(bounds, tokens, side="right") - 1
-    pairs = numpy.unique(sentences * n_windows + rows // length)
-    return pairs // n_windows, pairs % n_windows

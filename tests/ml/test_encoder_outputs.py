@@ -7,21 +7,22 @@ import torch
 from spacy.tokens import Doc
 from spacy_transformers.data_classes import TransformerData, WordpieceBatch
 from thinc.api import NumpyOps, Ragged
-from transformers.file_utils import ModelOutput
+from transformers.utils import ModelOutput
 from util import DOC_SPANS, SENT_SPANS, add_transformer, initialize, make_nlp, strided
 
-from spacy_spert.candidates import Samples
-from spacy_spert.ml.head import SpertHead
-from spacy_spert.ml.wordpieces import (
+from spacy_spert.ml.arrays import Samples
+from spacy_spert.ml.encoders import get_gradients, get_layout, predict_in_batches
+from spacy_spert.ml.encoders.transformer import (
     as_wordpiece_layer,
     build_wordpiece_listener,
-    get_gradients,
-    get_layout,
     is_listener,
-    predict_in_batches,
     seen_tokens,
     token_pieces,
 )
+from spacy_spert.ml.heads import Sizes
+from spacy_spert.ml.network import SpertNetwork
+from spacy_spert.ml.relation_head import build_relation_head
+from spacy_spert.ml.span_head import build_span_head
 
 OPS = NumpyOps()
 LETTERS = list("abcdefg")
@@ -59,11 +60,11 @@ def with_sentences(words, starts):
 
 def make_head(**kwargs):
     torch.manual_seed(0)
-    return SpertHead(32, 2, 1, 3, dropout=0.0, **kwargs)
+    return SpertNetwork(Sizes(32, 2, 1, 3, dropout=0.0), build_span_head(), build_relation_head(), **kwargs)
 
 
 def encode(states, layout):
-    return make_head().encode(torch.cat([torch.from_numpy(state) for state in states]), layout)
+    return make_head().encode([torch.from_numpy(state) for state in states], layout)
 
 
 class TestWindows:
@@ -105,7 +106,8 @@ class TestWindows:
 
     def test_pieces_are_the_states_of_their_rows(self, run):
         _, outputs, states, layout = run([LETTERS, ["hello"]], strided(4, 2))
-        pieces = encode(states, layout).pieces.detach().numpy()
+        encoded = encode(states, layout)
+        pieces = encoded.pieces(encoded.whole).detach().numpy()
         flat = [output.model_output["last_hidden_state"].reshape(-1, 32) for output in outputs]
         numpy.testing.assert_array_equal(pieces, numpy.concatenate(flat)[layout.rows])
         assert len(pieces) == 1 + 1 + 2 + 2 + 2 + 2 + 1 + 5
@@ -152,38 +154,35 @@ class TestContext:
 class TestGaps:
     def test_blank_tokens_have_no_rows(self, run):
         _, _, _, layout = run([["\n  ", "a", " ", "b", "\n"]], strided(32, 24))
-        assert rows_by_token(layout) == [[], [1], [], [2], []]
-        assert layout.covered(numpy.asarray([(0, 1), (1, 2), (0, 2), (2, 3), (2, 4)])).tolist() == [
-            False,
-            True,
-            True,
-            False,
-            True,
-        ]
+        assert layout.tokens.tolist() == [1, 3]
+        assert rows_by_token(layout) == [[1], [2]]
 
     def test_truncated_tokens_have_no_rows(self, run):
         # Eight pieces are left, the first special token among them.
         _, _, _, layout = run([["abc", "de", "fgh", "i"]], strided(32, 24), max_length=8)
-        assert [len(rows) for rows in rows_by_token(layout)] == [3, 2, 2, 0]
+        assert layout.tokens.tolist() == [0, 1, 2]
+        assert [len(rows) for rows in rows_by_token(layout)] == [3, 2, 2]
 
-    def test_a_sentence_behind_the_cut_has_no_window(self, run):
+    def test_a_sentence_behind_the_cut_is_none(self, run):
         doc = with_sentences(["abcdefgh", "a", "b"], {0, 1})
         _, _, states, layout = run([doc], DOC_SPANS, max_length=8)
-        encoded = encode(states, layout)
-        assert encoded.contexts.shape == (2, 32)
-        assert torch.isfinite(encoded.contexts).all()
+        assert layout.sentences.tolist() == [0, 1]
+        assert encode(states, layout).contexts.shape == (1, 32)
 
     def test_only_blanks(self, run):
         _, _, states, layout = run([["\n  ", " "]], strided(32, 24))
-        assert rows_by_token(layout) == [[], []]
-        assert encode(states, layout).contexts.shape == (1, 32)
+        assert layout.tokens.tolist() == []
+        assert layout.sentences.tolist() == [0]
+        assert encode(states, layout).contexts.shape == (0, 32)
 
     def test_blank_sentence_beside_others(self, run):
         doc = with_sentences(["a", "b", "\n", "\n", "c"], {0, 2, 4})
         _, _, states, layout = run([doc], strided(2, 2))
         contexts = encode(states, layout).contexts
-        assert contexts.shape == (3, 32) and torch.isfinite(contexts).all()
-        assert set(layout.cls_sentences.tolist()) >= {0, 2}
+        assert contexts.shape == (2, 32) and torch.isfinite(contexts).all()
+        assert layout.tokens.tolist() == [0, 1, 4]
+        assert layout.sentences.tolist() == [0, 2, 3]
+        assert set(layout.cls_sentences.tolist()) == {0, 1}
 
     @pytest.mark.parametrize("spans", [strided(4, 2), SENT_SPANS], ids=["strided", "sent"])
     def test_empty_documents_are_left_out(self, run, spans):
@@ -216,9 +215,8 @@ class TestGaps:
         nlp = spacy.blank("xx")
         transformer = add_transformer(nlp, encoder, spans=strided(3, 2), max_length=6)
         transformer.initialize(lambda: [], nlp=nlp)
-        seen = [bool(rows) for rows in rows_by_token(layout)]
-        assert seen == [True, False, True, False, True, False]
-        assert seen_tokens(transformer.model, docs[0]).tolist() == seen
+        assert layout.tokens.tolist() == [0, 2, 4]
+        assert numpy.nonzero(seen_tokens(transformer.model, docs[0]))[0].tolist() == [0, 2, 4]
 
 
 class TestBlanks:
@@ -286,7 +284,8 @@ class TestBlanks:
 class TestCut:
     def test_tokens_that_the_window_cut_off(self, run):
         _, _, _, layout = run([["a"], ["abc", "de", "\n", "fgh", "i", "\n", "\u200b"]], strided(32, 24), max_length=8)
-        assert [len(rows) for rows in rows_by_token(layout)] == [1, 3, 2, 0, 2, 0, 0, 0]
+        assert layout.tokens.tolist() == [0, 1, 2, 4]
+        assert [len(rows) for rows in rows_by_token(layout)] == [1, 3, 2, 2]
         assert layout.cut.tolist() == [5]
 
     def test_a_token_that_another_window_holds(self, run):
@@ -295,12 +294,14 @@ class TestCut:
 
     def test_white_space_and_what_the_tokenizer_drops_is_not_cut(self, run):
         _, _, _, layout = run([["a", "\n", "\u200b", "\u0007", "b"]], strided(32, 24))
-        assert [len(rows) for rows in rows_by_token(layout)] == [1, 0, 0, 0, 1]
+        assert layout.tokens.tolist() == [0, 4]
+        assert [len(rows) for rows in rows_by_token(layout)] == [1, 1]
         assert not len(layout.cut)
 
     def test_token_vectors(self):
         doc = Doc(spacy.blank("xx").vocab, words=["a", "\n"])
         _, layout = get_layout(OPS, [doc], [numpy.zeros((2, 8), "float32")])
+        assert layout.tokens.tolist() == [0]
         assert not len(layout.cut)
 
     @pytest.mark.parametrize("strings, cut", [(["<s>", "a", "\u0120"], [1]), (["<s>", "a", "</s>"], [])])
@@ -399,9 +400,13 @@ class TestGradients:
             tensors = [torch.from_numpy(state.copy()).requires_grad_() for state in states]
             head = make_head(pooling=pooling)
             samples = Samples(
-                numpy.asarray([span]), numpy.ones(1, int), numpy.zeros((0, 2), int), numpy.zeros((0, 1), "float32")
+                numpy.asarray([span]),
+                numpy.ones(1, int),
+                numpy.ones(1, bool),
+                numpy.zeros((0, 2), int),
+                numpy.zeros((0, 1), "float32"),
             )
-            logits, _ = head(tensors, layout, samples)
+            logits, *_ = head(tensors, layout, samples)
             logits[:, 1].sum().backward()
             d_states = [tensor.grad.numpy() for tensor in tensors]
             return outputs, get_gradients(OPS, docs, outputs, d_states, 1.0), head
@@ -424,19 +429,19 @@ class TestGradients:
 
     def test_special_tokens_share_the_gradient_of_the_context(self, backward):
         _, gradients, head = backward("mean", (3, 4))
-        weight = head.span_classifier.weight[1, :32].detach().numpy()
+        weight = head.span_head.output_layer.weight[1, :32].detach().numpy()
         for window in range(3):
             numpy.testing.assert_allclose(gradients[1].tensors[0][window, 0], weight / 3, atol=1e-6)
 
     def test_pieces_share_the_gradient_of_a_mean(self, backward):
         _, gradients, head = backward("mean", (3, 4))
-        weight = head.span_classifier.weight[1, 32:64].detach().numpy()
+        weight = head.span_head.output_layer.weight[1, 32:64].detach().numpy()
         for window, column in ((0, 3), (1, 1)):
             numpy.testing.assert_allclose(gradients[1].tensors[0][window, column], weight / 2, atol=1e-6)
 
     def test_only_the_maximum_gets_the_gradient(self, backward):
         outputs, gradients, head = backward("max", (3, 4))
-        weight = head.span_classifier.weight[1, 32:64].detach().numpy()
+        weight = head.span_head.output_layer.weight[1, 32:64].detach().numpy()
         states = outputs[2].model_output["last_hidden_state"]
         rows = [gradients[1].tensors[0][window, column] for window, column in ((0, 3), (1, 1))]
         first_is_larger = states[0, 3] > states[1, 1]

@@ -3,16 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.candidates import (
-    Samples,
-    all_spans,
-    best_spans,
-    both_orders,
-    pairs_within,
-    ranges,
+from spacy_spert.ml.arrays import Samples
+from spacy_spert.ml.candidates import all_spans, best_spans, both_orders, near_miss_pairs, pairs_within, ranges
+from spacy_spert.sampling import (
+    Sampling,
     sample_negative_pairs,
     sample_negative_spans,
     sample_sentence,
+    sample_sentences,
 )
 
 
@@ -34,6 +32,7 @@ def samples():
     return Samples(
         rows((0, 1), (2, 4), (5, 6)),
         numpy.asarray([1, 0, 2]),
+        numpy.ones(3, dtype=bool),
         rows((0, 1), (2, 0), (1, 2)),
         numpy.asarray([[1.0], [0.0], [1.0]], dtype="float32"),
     )
@@ -132,40 +131,40 @@ GOLD = rows((0, 2), (3, 4), (3, 6))
 
 
 def test_negative_spans_are_all_spans_but_gold_when_there_are_few():
-    found = tuples(sample_negative_spans(6, 3, GOLD, 100))
+    found = tuples(sample_negative_spans(KNOWN[:6], 3, GOLD, 100))
     assert sorted(found) == sorted(set(tuples(all_spans(6, 3))) - set(tuples(GOLD)))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_negative_spans_are_distinct_and_never_gold(seed):
     numpy.random.seed(seed)
-    found = tuples(sample_negative_spans(6, 3, GOLD, 11))
+    found = tuples(sample_negative_spans(KNOWN[:6], 3, GOLD, 11))
     assert len(found) == len(set(found)) == 11
     assert set(found) <= set(tuples(all_spans(6, 3))) - set(tuples(GOLD))
 
 
 def test_gold_spans_wider_than_the_limit_hide_no_candidate():
     """(0, 5) of a sentence of six tokens must not be taken for another span with the same code."""
-    found = tuples(sample_negative_spans(6, 2, rows((0, 5)), 100))
+    found = tuples(sample_negative_spans(KNOWN[:6], 2, rows((0, 5)), 100))
     assert found == tuples(all_spans(6, 2))
 
 
 def test_no_negative_spans_on_request():
-    assert sample_negative_spans(6, 3, GOLD, 0).shape == (0, 2)
+    assert sample_negative_spans(KNOWN[:6], 3, GOLD, 0).shape == (0, 2)
 
 
 def test_negative_spans_follow_the_seed():
     draws = []
     for seed in (7, 7, 8):
         numpy.random.seed(seed)
-        draws.append(tuples(sample_negative_spans(30, 5, GOLD, 10)))
+        draws.append(tuples(sample_negative_spans(KNOWN[:30], 5, GOLD, 10)))
     assert draws[0] == draws[1] != draws[2]
 
 
 def test_every_negative_span_can_be_drawn():
     seen = set()
     for _ in range(60):
-        seen.update(tuples(sample_negative_spans(4, 2, rows((0, 1)), 3)))
+        seen.update(tuples(sample_negative_spans(KNOWN[:4], 2, rows((0, 1)), 3)))
     assert seen == set(tuples(all_spans(4, 2))) - {(0, 1)}
 
 
@@ -192,6 +191,8 @@ def test_negative_pairs_of_nothing():
 # Samples of a sentence
 
 
+# Every token is annotated.
+KNOWN = numpy.zeros(50, dtype=bool)
 ENTITIES = rows((0, 1), (2, 4), (2, 5), (7, 8))
 ENTITY_LABELS = numpy.asarray([1, 2, 1, 3])
 RELATED = rows((3, 0), (0, 1))
@@ -199,17 +200,8 @@ RELATION_LABELS = numpy.asarray([[1.0, 0.0], [1.0, 1.0]], dtype="float32")
 
 
 def draw(negative_spans=100, negative_relations=100, **settings):
-    return sample_sentence(
-        8,
-        ENTITIES,
-        ENTITY_LABELS,
-        RELATED,
-        RELATION_LABELS,
-        max_width=3,
-        negative_spans=negative_spans,
-        negative_relations=negative_relations,
-        **settings,
-    )
+    sampling = Sampling(3, negative_spans, negative_relations, **settings)
+    return sample_sentence(ENTITIES, ENTITY_LABELS, RELATED, RELATION_LABELS, KNOWN[:8], sampling)
 
 
 def test_entities_come_first_with_their_labels_and_negatives_are_none():
@@ -274,16 +266,7 @@ def test_samples_follow_the_seed(weak):
 
 def test_sentence_without_entities_has_negative_spans_only():
     nothing = numpy.zeros((0, 2), dtype="float32")
-    drawn = sample_sentence(
-        3,
-        rows(),
-        numpy.zeros(0, dtype="int64"),
-        rows(),
-        nothing,
-        max_width=2,
-        negative_spans=100,
-        negative_relations=100,
-    )
+    drawn = sample_sentence(rows(), numpy.zeros(0, dtype="int64"), rows(), nothing, KNOWN[:3], Sampling(2))
     assert tuples(drawn.spans) == [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
     assert drawn.span_labels.tolist() == [0] * 5
     assert drawn.pairs.shape == (0, 2)
@@ -318,52 +301,12 @@ def test_best_spans_of_equal_scores_keeps_the_first():
 # Renumbering
 
 
-def test_select_leaves_out_spans_with_their_pairs_and_renumbers():
-    chosen = samples().select(numpy.asarray([False, True, True]))
-    assert tuples(chosen.spans) == [(2, 4), (5, 6)]
-    assert chosen.span_labels.tolist() == [0, 2]
-    assert tuples(chosen.pairs) == [(0, 1)]
-    assert chosen.pair_labels.tolist() == [[1.0]]
-
-
-def test_select_of_nothing():
-    chosen = samples().select(numpy.zeros(3, dtype=bool))
-    assert chosen.spans.shape == chosen.pairs.shape == (0, 2)
-    assert chosen.pair_labels.shape == (0, 1)
-
-
-def test_select_of_all_changes_nothing():
-    chosen = samples().select(numpy.ones(3, dtype=bool))
-    assert tuples(chosen.spans) == tuples(samples().spans)
-    assert tuples(chosen.pairs) == tuples(samples().pairs)
-
-
-def test_select_on_empty_samples():
-    chosen = Samples.empty(2).select(numpy.zeros(0, dtype=bool))
-    assert chosen.spans.shape == (0, 2)
-
-
-def test_shift_renumbers_tokens_and_spans_and_keeps_the_original():
-    original = samples()
-    shifted = original.shift(tokens=10, spans=4)
-    assert tuples(shifted.spans) == [(10, 11), (12, 14), (15, 16)]
-    assert tuples(shifted.pairs) == [(4, 5), (6, 4), (5, 6)]
-    assert shifted.span_labels.tolist() == [1, 0, 2]
-    assert tuples(original.spans) == tuples(samples().spans)
-
-
-def test_concatenate_after_shift_points_at_the_same_spans():
-    joined = Samples.concatenate([Samples.empty(1), samples(), samples().shift(6, 3)])
+def test_concatenated_samples_point_at_their_own_spans():
+    joined = Samples.concatenate([Samples.empty(1), samples(), samples()])
     assert len(joined.spans) == len(joined.span_labels) == 6
     ends = [tuple(map(tuple, ends)) for ends in joined.spans[joined.pairs].tolist()]
-    assert ends == [
-        ((0, 1), (2, 4)),
-        ((5, 6), (0, 1)),
-        ((2, 4), (5, 6)),
-        ((6, 7), (8, 10)),
-        ((11, 12), (6, 7)),
-        ((8, 10), (11, 12)),
-    ]
+    assert ends == [((0, 1), (2, 4)), ((5, 6), (0, 1)), ((2, 4), (5, 6))] * 2
+    assert tuples(joined.pairs) == [(0, 1), (2, 0), (1, 2), (3, 4), (5, 3), (4, 5)]
     assert joined.pair_labels[:, 0].tolist() == [1.0, 0.0, 1.0] * 2
 
 
@@ -372,3 +315,89 @@ def test_empty_samples_have_a_column_for_each_relation_label():
     assert empty.spans.shape == empty.pairs.shape == (0, 2)
     assert empty.span_labels.shape == (0,)
     assert empty.pair_labels.shape == (0, 3)
+
+
+def test_further_unrelated_pairs():
+    more = samples().add_unrelated(rows((2, 1), (1, 0)))
+    assert tuples(more.pairs) == [(0, 1), (2, 0), (1, 2), (2, 1), (1, 0)]
+    assert more.pair_labels[:, 0].tolist() == [1.0, 0.0, 1.0, 0.0, 0.0]
+    assert len(samples().pairs) == 3
+
+
+# Samples of some sentences
+
+
+def test_sentences_have_samples_of_their_own():
+    """Three sentences of 3, 2 and 4 tokens, the second without entities."""
+    entities = rows((0, 1), (1, 3), (5, 7), (8, 9))
+    relations = numpy.asarray([(1, 0, 1), (2, 3, 0), (1, 0, 0)])
+    drawn = sample_sentences(
+        entities, numpy.asarray([1, 2, 1, 3]), relations, 2, numpy.asarray([0, 3, 5, 9]), KNOWN[:9], Sampling(2)
+    )
+    spans = tuples(drawn.spans)
+    assert spans[:5] == [(0, 1), (1, 3), (1, 2), (2, 3), (0, 2)]
+    assert spans[5:8] == [(3, 4), (4, 5), (3, 5)]
+    assert spans[8:10] == [(5, 7), (8, 9)]
+    assert len(spans) == len(set(spans)) == 5 + 3 + 7
+    assert drawn.span_labels[[0, 1, 8, 9]].tolist() == [1, 2, 1, 3] and drawn.span_labels.sum() == 7
+    assert tuples(drawn.pairs) == [(1, 0), (0, 1), (8, 9), (9, 8)]
+    assert drawn.pair_labels.tolist() == [[1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+
+
+def test_no_sentences():
+    nothing = numpy.zeros(0, dtype="int64")
+    drawn = sample_sentences(rows(), nothing, nothing.reshape(0, 3), 2, numpy.asarray([4]), KNOWN[:0], Sampling())
+    assert drawn.spans.shape == drawn.pairs.shape == (0, 2)
+
+
+def test_no_negative_touches_what_is_not_annotated():
+    unknown = numpy.asarray([False, False, True, False, False])
+    found = tuples(sample_negative_spans(unknown, 3, rows((0, 1)), 100))
+    assert set(found) == {(1, 2), (0, 2), (3, 4), (4, 5), (3, 5)}
+
+
+def test_unknown_relations_give_no_pairs():
+    drawn = draw(relations_known=False)
+    assert tuples(drawn.pairs) == tuples(RELATED)
+    assert not drawn.can_pair.any()
+    assert draw().can_pair.all()
+
+
+# Near misses
+
+
+def near(number=20, max_none=0.9, max_distance=0):
+    """An entity, a span that looks like one, one that does not; then two entities and one that looks like one."""
+    spans = rows((0, 1), (0, 2), (4, 5), (6, 7), (12, 13), (7, 8))
+    is_entity = numpy.asarray([True, False, False, True, True, False])
+    none = numpy.asarray([0.1, 0.5, 0.95, 0.2, 0.3, 0.7], dtype="float32")
+    sentences = numpy.asarray([0, 0, 0, 1, 1, 1])
+    found = near_miss_pairs(
+        spans, is_entity, none, sentences, number=number, max_none=max_none, max_distance=max_distance
+    )
+    return tuples(found)
+
+
+def test_near_misses_are_paired_with_the_entities_of_their_sentence():
+    assert near() == [(0, 1), (1, 0), (3, 5), (5, 3), (4, 5), (5, 4)]
+
+
+def test_what_does_not_look_like_an_entity_is_not_paired():
+    assert near(max_none=0.6) == [(0, 1), (1, 0)]
+    assert near(max_none=0.96)[:4] == [(0, 1), (1, 0), (0, 2), (2, 0)]
+
+
+def test_the_nearest_misses_of_each_sentence():
+    assert near(number=1, max_none=0.96) == near()
+
+
+def test_near_misses_keep_to_the_distance():
+    assert near(max_distance=3) == [(0, 1), (1, 0), (3, 5), (5, 3)]
+
+
+def test_no_near_misses():
+    assert near(max_none=0.0) == []
+    empty = rows()
+    nothing = numpy.zeros(0)
+    found = near_miss_pairs(empty, nothing > 0, nothing, nothing.astype(int), number=5, max_none=0.9, max_distance=0)
+    assert found.shape == (0, 2)

@@ -1,0 +1,77 @@
+"""What several commands do with files: read annotated data, and make sure that outputs can be written."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterable, List
+
+from ..errors import Errors
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.training import Example
+
+
+# In place of a file: stdout.
+PIPE = Path("-")
+
+
+def check_outputs(data: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Make sure before the work that the outputs are files, and not needed for something else.
+
+    data (Iterable[Path]): What is read.
+    outputs (Iterable[Path]): What is to be written.
+    RAISES (ValueError): If an output is a folder, is read, or is another output as well.
+    """
+    data, outputs = list(data), list(outputs)
+    for i, path in enumerate(outputs):
+        reason = None
+        if path == PIPE and sys.stdout is None:
+            raise ValueError(Errors.S083.format(name="stdout"))
+        if path in outputs[:i]:
+            reason = "it is the other output as well"
+        elif path == PIPE:
+            continue
+        elif path.is_dir():
+            reason = "it is a folder"
+        elif path.exists() and any(path.samefile(other) for other in data):
+            reason = "it is the data"
+        if reason is not None:
+            raise ValueError(Errors.S048.format(path=path, reason=reason))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write an output.
+
+    path (Path): The file, which appears when it is complete; "-" for stdout.
+    text (str): What to write.
+    """
+    from ..formats.files import open_whole
+
+    if Path(path) == PIPE:
+        sys.stdout.write(text)
+        return
+    with open_whole(path) as file_:
+        file_.write(text)
+
+
+def read_examples(path: Path, nlp: "Language") -> List["Example"]:
+    """Read annotated data.
+
+    path (Path): A file in spaCy's binary format, or a folder of such files.
+    nlp (Language): The pipeline whose tokenizer and vocabulary are used.
+    RETURNS (List[Example]): The documents, not predicted yet.
+    RAISES (ValueError): If it can't be read or holds nothing.
+    """
+    from spacy.training import Corpus
+
+    try:
+        with warnings.catch_warnings():
+            # spaCy's warning that no file was found is our error below.
+            warnings.filterwarnings("ignore", message=r"\[W090\]")
+            examples = list(Corpus(path)(nlp))
+    except Exception as err:  # whatever its parser meets in a file of another kind
+        raise ValueError(Errors.S047.format(path=path, error=err)) from err
+    if not examples:
+        raise ValueError(Errors.S041.format(path=path))
+    return examples

@@ -1,0 +1,74 @@
+"""What suits the device that a pipeline runs on: the size of the transformer's batches, and half precision.
+
+Imported with the commands, so neither torch nor transformers are imported here.
+"""
+
+from typing import Any, List
+
+from spacy import util
+from spacy.language import Language
+from thinc.api import NumpyOps, get_current_ops
+
+from .errors import Errors
+
+# Wordpieces in a batch, or rather tokens, padding included. A CPU is as fast with few, and all of a batch is padded to
+# its longest text; a GPU needs many to be busy.
+CPU_BATCH = 512
+GPU_BATCH = 4096
+
+
+def load_pipeline(name: str, *, half: bool = False) -> Language:
+    """Load a pipeline and fit it to the device.
+
+    name (str): Name or path of the pipeline.
+    half (bool): Use half precision for the transformer.
+    RETURNS (Language): The pipeline.
+    """
+    nlp = fit_to_device(util.load_model(name))
+    return use_half_precision(nlp) if half else nlp
+
+
+def fit_to_device(nlp: Language) -> Language:
+    """Have the transformer read at most 512 tokens at a time on a CPU, padding included, and at least 4096 on a GPU.
+
+    The transformer stores its `max_batch_items` with its weights, so that a pipeline from a GPU runs with large batches
+    on a CPU, whatever the config says. Smaller ones on a CPU and larger ones on a GPU are left as they are.
+
+    nlp (Language): The pipeline.
+    RETURNS (Language): The same pipeline.
+    """
+    choose, size = (min, CPU_BATCH) if isinstance(get_current_ops(), NumpyOps) else (max, GPU_BATCH)
+    for pipe in _transformers(nlp):
+        pipe.cfg["max_batch_items"] = choose(pipe.cfg["max_batch_items"], size)
+    return nlp
+
+
+def use_half_precision(nlp: Language) -> Language:
+    """Turn the transformer's weights into 16-bit numbers, for prediction on a GPU: half the memory, and faster.
+
+    What the transformer gives are 32-bit numbers as before, so that other components see no difference but in the last
+    decimals. It can't be trained any more, and saving the pipeline would save the shortened weights.
+
+    nlp (Language): The pipeline.
+    RETURNS (Language): The same pipeline.
+    RAISES (ValueError): If it has no transformer with weights of its own.
+    """
+    from .ml.half import halve
+
+    encoders = [pipe.model.transformer for pipe in _transformers(nlp)]
+    # One on ONNX Runtime has no weights, and neither has one that is not loaded yet.
+    encoders = [encoder for encoder in encoders if encoder is not None and any(True for _ in encoder.parameters())]
+    if not encoders:
+        raise ValueError(Errors.S149.format(names=nlp.component_names))
+    for encoder in encoders:
+        halve(encoder)
+    return nlp
+
+
+def _transformers(nlp: Language) -> List[Any]:
+    """The transformer components of spacy-transformers, found by what they have."""
+    return [
+        pipe
+        for _, pipe in nlp.components
+        if "max_batch_items" in getattr(pipe, "cfg", {}) and hasattr(getattr(pipe, "model", None), "transformer")
+    ]

@@ -1,0 +1,180 @@
+"""Which texts of a pool are most worth annotating: those that the pipeline is unsure of, spread over the pool.
+
+A text counts by the entropy of what was found in it, in bits: of its entities, and of its relations, those below the
+threshold included. From the most uncertain texts one after the other is chosen that has most of this and is farthest
+from those chosen already (as k-means++ does, but without drawing). Farness is that of the encoder's output.
+"""
+
+import heapq
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
+
+import numpy
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.tokens import Doc, SpanGroup
+from spacy.util import minibatch
+
+from ..components import changed, find_component
+from ..relations import RELATIONS_ATTR, SCORES_ATTR
+from .extractor import BATCH_SIZE, Extractor
+
+Floats = NDArray[numpy.floating[Any]]
+
+# Relations of less than this probability say little: less than 0.3 bits.
+LOWEST = 0.05
+# So many texts as will be selected are kept at a time, those of most uncertainty: the size of a pool doesn't matter.
+CANDIDATES = 10
+# Part of the mean uncertainty that each text has anyhow: where nothing was found, much may have been missed.
+FLOOR = 0.1
+
+
+class Candidate(NamedTuple):
+    """A text that may be selected.
+
+    uncertainty (float): The entropy of what was found in it, in bits.
+    number (int): Its number in the pool, from 0, as a negative number: of equal ones the first is the better.
+    vector (Floats): What it is about, shape (width,).
+    record (Any): The record.
+    found (Any): What was made of it.
+    """
+
+    uncertainty: float
+    number: int
+    vector: Floats
+    record: Any
+    found: Any
+
+
+def select(
+    nlp: Language,
+    pool: Iterable[Tuple[str, Any]],
+    n: int,
+    to_record: Callable[[Doc, str], Any],
+    refuse: Callable[[str, str], Any],
+    *,
+    component: Optional[str] = None,
+    batch_size: int = BATCH_SIZE,
+) -> List[Tuple[Any, Any]]:
+    """Select the texts most worth annotating.
+
+    nlp (Language): The pipeline.
+    pool (Iterable[Tuple[str, Any]]): How to call each record in a message, and the record, as `Extractor` takes them.
+    n (int): How many.
+    to_record (Callable[[Doc, str], Any]): Makes plain values of a processed document and the name of its span group.
+    refuse (Callable[[str, str], Any]): Called with the name of a record that can't be used, and the reason.
+    component (Optional[str]): The name of the component, needed only if there are several.
+    batch_size (int): How many texts are processed at a time.
+    RETURNS (List[Tuple[Any, Any]]): The records selected and what `to_record` made of them, the one most worth first.
+    """
+    _, spert = find_component(nlp, component)
+    cfg = spert.cfg
+    threshold, by_label = cfg["relation_threshold"], dict(cfg["relation_thresholds"])
+    lowered = {
+        "relation_threshold": min(threshold, LOWEST),
+        "relation_thresholds": [[label, min(value, LOWEST)] for label, value in by_label.items()],
+    }
+
+    def appraise(doc: Doc) -> Tuple[float, Floats, Any]:
+        group = doc.spans[cfg["spans_key"]]
+        uncertainty = entropy(_scores(group))
+        if RELATIONS_ATTR in group.attrs:
+            rows = group.attrs[RELATIONS_ATTR]
+            minima = (by_label.get(label, threshold) for _, _, label, _ in rows)
+            # As exact as the component's comparison.
+            kept = [row for row, value in zip(rows, minima) if numpy.float32(row[3]) >= numpy.float32(value)]
+            group.attrs[RELATIONS_ATTR] = kept
+        return uncertainty, embed(doc), to_record(doc, cfg["spans_key"])
+
+    extractor = Extractor(nlp, component=component, to_record=appraise)
+    best: List[Candidate] = []
+    number = 0
+    with changed(cfg, **lowered):
+        for batch in minibatch(pool, batch_size):
+            for (name, record), found in zip(batch, extractor.batch([record for _, record in batch])):
+                number += 1
+                if isinstance(found, dict):
+                    refuse(name, found["error"])
+                    continue
+                uncertainty, vector, made = found
+                push = heapq.heappush if len(best) < CANDIDATES * n else heapq.heappushpop
+                push(best, Candidate(uncertainty, -number, vector, record, made))
+    best.sort(reverse=True)
+    if not best:
+        return []
+    weights = numpy.asarray([candidate.uncertainty for candidate in best])
+    # Where nothing at all was found the distances alone decide.
+    weights += FLOOR * (weights.mean() or 1.0)
+    chosen = spread(weights, _stack([each.vector for each in best]), n)
+    return [(best[i].record, best[i].found) for i in chosen]
+
+
+def entropy(probabilities: Floats) -> float:
+    """How uncertain some independent decisions are.
+
+    probabilities (Floats): The probability of each, shape (n,).
+    RETURNS (float): The entropy of all, in bits.
+    """
+    p = numpy.clip(probabilities.astype("float64"), 1e-9, 1 - 1e-9)
+    return float(-(p * numpy.log2(p) + (1 - p) * numpy.log2(1 - p)).sum())
+
+
+def spread(weights: Floats, vectors: Floats, n: int) -> List[int]:
+    """Choose rows of much weight that are far from each other.
+
+    weights (Floats): The weights, shape (n_rows,).
+    vectors (Floats): Their places, shape (n_rows, width). Their directions from the mean count.
+    n (int): How many to choose.
+    RETURNS (List[int]): The rows in the order in which they were chosen.
+    """
+    directions = vectors - vectors.mean(axis=0)
+    directions /= numpy.maximum(numpy.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
+    # Squared distance to the nearest one that is chosen, and a trifle: of equal texts the weight decides.
+    nearest = numpy.full(len(weights), 4.0)
+    left = numpy.ones(len(weights), dtype=bool)
+    chosen: List[int] = []
+    for _ in range(min(n, len(weights))):
+        row = int(numpy.argmax(numpy.where(left, weights * (nearest + 1e-6), -1.0)))
+        chosen.append(row)
+        left[row] = False
+        numpy.minimum(nearest, numpy.maximum(2.0 - 2.0 * directions @ directions[row], 0.0), out=nearest)
+    return chosen
+
+
+def embed(doc: Doc) -> Floats:
+    """What a document is about, as far as the pipeline says.
+
+    doc (Doc): The processed document.
+    RETURNS (Floats): The mean of the transformer's last hidden state over its wordpieces, else of `doc.tensor` over its
+        tokens, else `doc.vector`, shape (width,); without all of these shape (0,).
+    """
+    data: Any = doc._.trf_data if Doc.has_extension("trf_data") else None
+    hidden = data and data.model_output.get("last_hidden_state")
+    if hidden is not None and hidden.size:
+        return _mean(hidden, data.wordpieces.attention_mask)
+    if doc.tensor.ndim == 2 and doc.tensor.size:
+        return _mean(doc.tensor, numpy.ones(len(doc.tensor)))
+    return _to_numpy(doc.vector) if doc.vector.size else numpy.zeros(0, dtype="float32")
+
+
+def _scores(group: SpanGroup) -> Floats:
+    entities = numpy.asarray(group.attrs.get(SCORES_ATTR, ()), dtype="float32")
+    relations = [row[3] for row in group.attrs.get(RELATIONS_ATTR, ())]
+    return numpy.concatenate([entities, numpy.asarray(relations, dtype="float32")])
+
+
+def _mean(rows: Any, mask: Any) -> Floats:
+    """The mean over all dimensions but the last, of what the mask says."""
+    rows, mask = _to_numpy(rows), _to_numpy(mask)
+    return numpy.asarray(rows[mask > 0].mean(axis=0), dtype="float32")
+
+
+def _to_numpy(array: Any) -> Any:
+    return array.get() if hasattr(array, "get") else numpy.asarray(array)
+
+
+def _stack(vectors: List[Floats]) -> Floats:
+    """Vectors as rows. Those of empty documents are shorter, and zero."""
+    rows = numpy.zeros((len(vectors), max(map(len, vectors))), dtype="float32")
+    for row, vector in zip(rows, vectors):
+        row[: len(vector)] = vector
+    return rows
