@@ -60,7 +60,7 @@ HEAD_WEIGHTS = {
 ENCODER = "bert."
 # SpERT has no use for it and newer versions may save none, but spacy-transformers expects it. Then it is all zeros.
 POOLER = "bert.pooler."
-# Older versions of transformers saved these as well; they count positions and are no weights.
+# Older versions of transformers saved these as well; they count positions and are not weights.
 BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
 # Where each size of BERT can be seen: a matrix and its axis.
 SIZES = {
@@ -150,7 +150,7 @@ def read_weights(path: Path) -> Weights:
         raise ValueError(Errors.S052.format(path=path, reason=f"it holds a {type(weights).__name__}"))
     for name, value in weights.items():
         if not isinstance(name, str) or not _is_plain(value, path.stat().st_size):
-            reason = f"{_show(name)} is no ordinary tensor ({type(value).__name__})"
+            reason = f"{_show(name)} is not an ordinary tensor ({type(value).__name__})"
             raise ValueError(Errors.S052.format(path=path, reason=reason))
     return {name: value for name, value in weights.items() if name not in BUFFERS}
 

@@ -265,7 +265,7 @@ def test_bad_lines_are_named_and_passed_over(tmp_path, model, expected):
     result = run(model, source, output, "--force")
     assert result.exit_code == 0
     assert f"{source}:2: [F001] Not valid JSON" in result.stderr.replace("\n", "")
-    assert f"{len(BAD)} lines passed over" in printed(result)
+    assert f"{len(BAD)} lines skipped" in printed(result)
 
 
 def test_strict_stops_and_goes_on(tmp_path, model, source, expected):
@@ -289,7 +289,7 @@ def test_nothing_usable(tmp_path, model):
     source.write_text("a\nb\n")
     result = run(model, source, tmp_path / "out.jsonl")
     assert result.exit_code == 1
-    assert "2 lines passed over" in printed(result)
+    assert "2 lines skipped" in printed(result)
     source.write_text("")
     assert run(model, source, tmp_path / "empty.csv").exit_code == 0
     assert (tmp_path / "empty.csv").read_text() == COLUMNS + "\n"
@@ -597,7 +597,7 @@ def test_full_disk(tmp_path, model, expected):
     arguments = command(model, source, output, "--batch-size", 2)
     done = subprocess.run(arguments, capture_output=True, text=True, preexec_fn=limited)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "File too large" in done.stderr and "--resume goes on with it" in done.stderr
+    assert "File too large" in done.stderr and "--resume continues it" in done.stderr
     assert run(model, source, output, "--resume", "--batch-size", 2).exit_code == 0
     assert output.read_bytes() == expected
 
@@ -653,7 +653,7 @@ def test_worker_that_ends(tmp_path, model, source):
     add_component(model, tmp_path / "model", "test_ends_process")
     result = run(tmp_path / "model", source, tmp_path / "out.jsonl", "--n-process", 2)
     assert result.exit_code == 1
-    assert "A worker process ended all of a sudden" in printed(result)
+    assert "A worker process ended suddenly" in printed(result)
     assert "--resume goes on" in printed(result)
 
 
