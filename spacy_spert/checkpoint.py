@@ -74,7 +74,7 @@ SIZES = {
 # place of this one would go unnoticed.
 ENCODER_NAME = "imported from a SpERT checkpoint: train it on with source, it can't be loaded by name"
 BATCH_SIZE = 128
-STRIDED_SPANS = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 256, "stride": 192}
+STRIDED_SPANS = {"@span_getters": "spacy-spert.strided_spans.v1", "window": 256, "stride": 192}
 SENTENCE_SPANS = {"@span_getters": "spacy-transformers.sent_spans.v1"}
 
 
