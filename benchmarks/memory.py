@@ -1,4 +1,4 @@
-"""Memory of the head above that of its encoder: the head is run on embeddings that are there already."""
+"""Memory of the network above that of its encoder: it is run on embeddings that are there already."""
 
 from typing import Any, Tuple
 
@@ -6,8 +6,13 @@ import numpy
 import torch
 from spacy.util import fix_random_seed
 
-from spacy_spert.candidates import Samples, Search, sample_sentence
-from spacy_spert.ml.head import Layout, SpertHead
+from spacy_spert.decoding import Decoder
+from spacy_spert.ml.arrays import Layout, Samples
+from spacy_spert.ml.heads import Sizes
+from spacy_spert.ml.network import SpertNetwork
+from spacy_spert.ml.relation_head import build_relation_head
+from spacy_spert.ml.span_head import build_span_head
+from spacy_spert.sampling import Sampling, sample_sentence
 
 from .measure import Spread, peak_memory
 from .pipelines import Setup, shift_bias
@@ -47,17 +52,17 @@ def measure(setup: Setup) -> Result:
 
 def _measure(n_words: int, n_entities: int) -> Row:
     fix_random_seed(0)
-    head = SpertHead(WIDTH, N_ENTITY_LABELS, N_RELATION_LABELS, MAX_SPAN_WIDTH)
+    sizes = Sizes(WIDTH, N_ENTITY_LABELS, N_RELATION_LABELS, MAX_SPAN_WIDTH)
+    network = SpertNetwork(sizes, build_span_head(), build_relation_head())
     embeddings, layout = _sentence(n_words)
-    with torch.no_grad():
-        shift_bias(head, embeddings, layout, n_entities)
-        found = head.eval()([embeddings], layout, Search())
-        prediction = peak_memory(lambda: head([embeddings], layout, Search()))
+    decoder = Decoder(entities_per_token=1.0)
+    shift_bias(network, [embeddings], layout, n_entities)
+    found = network.search([embeddings], layout, decoder)
+    prediction = peak_memory(lambda: network.search([embeddings], layout, decoder))
     samples = _samples(n_words, found.spans)
-    head.train()
     leaf = embeddings.requires_grad_()
-    _update(head, leaf, layout, samples)
-    training = peak_memory(lambda: _update(head, leaf, layout, samples))
+    _update(network, leaf, layout, samples)
+    training = peak_memory(lambda: _update(network, leaf, layout, samples))
     return {
         "words": n_words,
         "wordpieces": len(layout.rows),
@@ -72,6 +77,7 @@ def _sentence(n_words: int) -> Tuple[torch.Tensor, Layout]:
     counts = numpy.diff((numpy.arange(n_words + 1) * PIECES_PER_WORD).astype("int64"))
     n_pieces = int(counts.sum())
     layout = Layout(
+        tokens=numpy.arange(n_words),
         rows=numpy.arange(1, n_pieces + 1),
         offsets=numpy.concatenate([[0], numpy.cumsum(counts)]),
         sentences=numpy.asarray([0, n_words]),
@@ -84,20 +90,18 @@ def _sentence(n_words: int) -> Tuple[torch.Tensor, Layout]:
 def _samples(n_words: int, entities: "numpy.ndarray") -> Samples:
     no_pairs = Samples.empty(N_RELATION_LABELS)
     return sample_sentence(
-        n_words,
         entities,
         numpy.ones(len(entities), dtype="int64"),
         no_pairs.pairs,
         no_pairs.pair_labels,
-        max_width=MAX_SPAN_WIDTH,
-        negative_spans=100,
-        negative_relations=100,
+        numpy.zeros(n_words, dtype=bool),
+        Sampling(max_width=MAX_SPAN_WIDTH),
     )
 
 
-def _update(head: SpertHead, embeddings: torch.Tensor, layout: Layout, samples: Samples) -> None:
+def _update(network: SpertNetwork, embeddings: torch.Tensor, layout: Layout, samples: Samples) -> None:
     # Gradients stay from one update to the next, as thinc sets them to zero and does not free them.
-    logits = head([embeddings], layout, samples)
+    *logits, _ = network([embeddings], layout, samples)
     torch.autograd.backward(
         [part for part in logits if part.requires_grad], [torch.ones_like(p) for p in logits if p.requires_grad]
     )

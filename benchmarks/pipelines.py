@@ -20,11 +20,14 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_config
-from spacy_spert.ml.head import Layout, SpertHead
-from spacy_spert.ml.wordpieces import get_layout
 from thinc.api import Optimizer
 
 from spacy_spert.formats import load, readers
+from spacy_spert.ml.arrays import Layout
+from spacy_spert.ml.candidates import all_spans
+from spacy_spert.ml.encoders import get_layout
+from spacy_spert.ml.model import get_network
+from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.optimizer import build_adamw
 from spacy_spert.pipeline import Spert
 
@@ -191,11 +194,6 @@ def finish_update(nlp: Language, optimizer: Optimizer) -> None:
     optimizer.step_schedules()
 
 
-def torch_head(spert: Spert) -> SpertHead:
-    """RETURNS (SpertHead): The network of the component."""
-    return spert.model.get_ref("head").shims[0]._model
-
-
 def places_in_spert(spert: Spert, prefix: str = "") -> List[Tuple[str, Any, str]]:
     """Where the component spends its time, as `Stopwatch.watch` takes it. Its encoder is not among them.
 
@@ -203,10 +201,12 @@ def places_in_spert(spert: Spert, prefix: str = "") -> List[Tuple[str, Any, str]
     prefix (str): What the names of the parts begin with.
     RETURNS (List[Tuple[str, Any, str]]): Name of the part, object and name of its method.
     """
+    network = get_network(spert.model)
     return [
-        (f"{prefix}around the head", spert, "predict"),
-        (f"{prefix}spans", torch_head(spert), "find_entities"),
-        (f"{prefix}pairs", torch_head(spert), "score_pairs"),
+        (f"{prefix}around the network", spert, "predict"),
+        (f"{prefix}embeddings", network, "encode"),
+        (f"{prefix}spans", network, "classify_all"),
+        (f"{prefix}pairs", network, "score_both_orders"),
         (f"{prefix}annotations", spert, "set_annotations"),
     ]
 
@@ -239,19 +239,22 @@ def set_entity_count(spert: Spert, docs: Sequence[Doc], count: int) -> None:
     """
     tok2vec = spert.model.get_ref("tok2vec")
     states, layout = get_layout(spert.model.ops, docs, tok2vec.predict(docs))
-    embeddings = torch.cat([torch.from_numpy(state) for state in states])
-    shift_bias(torch_head(spert), embeddings, layout, count)
+    shift_bias(get_network(spert.model), [torch.from_numpy(state) for state in states], layout, count)
 
 
 @torch.no_grad()
-def shift_bias(head: SpertHead, embeddings: torch.Tensor, layout: Layout, count: int) -> None:
-    """Shift the bias of "no entity" so that the head finds a given number of entities.
+def shift_bias(network: SpertNetwork, states: List[torch.Tensor], layout: Layout, count: int) -> None:
+    """Shift the bias of "no entity" so that the network finds a given number of entities.
 
-    head (SpertHead): The head.
-    embeddings (Tensor): All embeddings, shape (n_rows, width).
-    layout (Layout): Indices into them.
+    network (SpertNetwork): The network.
+    states (List[Tensor]): Embeddings, each (n_rows, width).
+    layout (Layout): Indices into their concatenation.
     count (int): The number of entities in them.
     """
-    logits, valid = head.score_all_spans(head.encode(embeddings, layout))
-    margins = numpy.sort((logits[1:].amax(dim=0) - logits[0]).numpy()[valid])[::-1]
-    head.span_classifier.bias[0] += float(margins[count - 1 : count + 1].mean() if count else margins[0] + 1.0)
+    bounds = zip(layout.sentences[:-1].tolist(), layout.sentences[1:].tolist())
+    width = network.sizes.max_span_width
+    spans = numpy.concatenate([all_spans(end - start, width) + start for start, end in bounds])
+    _, logits = network.classify(network.encode(states, layout), spans, is_train=False)
+    margins = numpy.sort((logits[:, 1:].amax(dim=1) - logits[:, 0]).numpy())[::-1]
+    shift = margins[count - 1 : count + 1].mean() if count else margins[0] + 1.0
+    network.span_head.output_layer.bias[0] += float(shift)

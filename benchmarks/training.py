@@ -9,8 +9,9 @@ from spacy.util import fix_random_seed
 from spacy_transformers.layers import TransformerListener
 from thinc.api import Optimizer
 
+from spacy_spert.ml.encoders import get_gradients
+from spacy_spert.ml.encoders.transformer import build_wordpiece_listener
 from spacy_spert.ml.optimizer import build_adamw
-from spacy_spert.ml.wordpieces import build_wordpiece_listener, get_gradients
 
 from .measure import Stopwatch, compare
 from .pipelines import Encoder, Setup, encoders, finish_update, make_examples, make_nlp, read_docs

@@ -3,7 +3,7 @@
 spaCy imports this module whenever a pipeline is made, so neither it nor what it imports loads torch or transformers.
 """
 
-from typing import Any, Callable, Dict, List, Literal, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Literal, Optional, Sequence, Union
 
 from spacy.language import Language
 from thinc.api import Config, Model
@@ -115,9 +115,9 @@ def make_spert(
     entities_key: Optional[str],
     max_span_width: int,
     relation_threshold: float,
-    relation_thresholds: List[Tuple[str, float]],
-    entity_thresholds: List[Tuple[str, float]],
-    relation_types: Optional[Union[Literal["learn"], List[Tuple[str, str, str]]]],
+    relation_thresholds: List[Sequence[Union[str, float]]],
+    entity_thresholds: List[Sequence[Union[str, float]]],
+    relation_types: Optional[Union[Literal["learn"], List[Sequence[str]]]],
     relation_types_share: float,
     calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],
@@ -141,9 +141,9 @@ def make_spert(
     entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
     max_span_width (int): Widest candidate span, in tokens.
     relation_threshold (float): Lowest score of a relation.
-    relation_thresholds (List[Tuple[str, float]]): Other thresholds for some relation labels.
-    entity_thresholds (List[Tuple[str, float]]): Lowest scores of entities, for some labels.
-    relation_types (Optional[Union[str, List[Tuple[str, str, str]]]]): The relations that there can be, as label and
+    relation_thresholds (List[Sequence[Union[str, float]]]): Other thresholds for some relation labels.
+    entity_thresholds (List[Sequence[Union[str, float]]]): Lowest scores of entities, for some labels.
+    relation_types (Optional[Union[str, List[Sequence[str]]]]): The relations that there can be, as label and
         entity labels of head and tail; "learn" for those of the training data; null for any.
     relation_types_share (float): Which share of the relations of a label must have certain entity labels, so that
         "learn" takes them for possible.
@@ -199,7 +199,7 @@ def make_spert_entities(
     scorer: Optional[Callable],
     spans_key: str,
     max_span_width: int,
-    entity_thresholds: List[Tuple[str, float]],
+    entity_thresholds: List[Sequence[Union[str, float]]],
     calibration: Optional[Dict[str, Any]],
     negative_spans: int,
     entities_per_token: float,
@@ -233,8 +233,8 @@ def make_spert_relations(
     entities_key: Optional[str],
     max_span_width: int,
     relation_threshold: float,
-    relation_thresholds: List[Tuple[str, float]],
-    relation_types: Optional[Union[Literal["learn"], List[Tuple[str, str, str]]]],
+    relation_thresholds: List[Sequence[Union[str, float]]],
+    relation_types: Optional[Union[Literal["learn"], List[Sequence[str]]]],
     relation_types_share: float,
     calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],

@@ -3,9 +3,11 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import spacy
+from spacy.tokens import DocBin
 from spacy.training import Example
 from thinc.api import Adam
 from util import (
@@ -16,6 +18,7 @@ from util import (
     clone,
     finish_update,
     initialize,
+    make_doc,
     make_example,
     make_examples,
     make_nlp,
@@ -98,16 +101,21 @@ def test_relations_need_what_writes_entities(warned, key, before, code):
     assert warned() == ([code] if code else [])
 
 
+def initialize_with(nlp, key):
+    docs = [make_doc(nlp.vocab, *text, key=key) for text in TEXTS]
+    nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in docs])
+
+
 class TestScoreWeights:
     def test_scores_of_another_group(self, warned, caplog):
-        initialize(make(spans_key="mine"))
+        initialize_with(make(spans_key="mine"), "mine")
         assert warned() == ["W005"]
         assert "counts spans_spert_f" in caplog.text and "spans_mine_f" in caplog.text
 
     def test_weights_that_fit(self, warned):
         nlp = make(spans_key="mine")
         nlp.config["training"]["score_weights"] = {"spans_mine_f": 1.0, "spans_spert_f": 0.0, "rels_strict_f": 0.0}
-        initialize(nlp)
+        initialize_with(nlp, "mine")
         assert warned() == []
 
     def test_default(self, warned):
@@ -194,11 +202,6 @@ class TestLog:
         assert int(result.stdout) == level
 
     def test_train_shows_the_table(self, tmp_path):
-        from pathlib import Path
-
-        from spacy.tokens import DocBin
-        from util import make_doc
-
         root = Path(__file__).parents[1]
         vocab = spacy.blank("en").vocab
         DocBin(docs=[make_doc(vocab, *text) for text in TEXTS]).to_disk(tmp_path / "data.spacy")

@@ -1,4 +1,5 @@
-"""Every code block of the README and of docs/ is run, one part after the other in a folder of its own.
+"""What README and docs/ show: Python is run and its output compared, so are the commands of docs/ where that is quick;
+commands of all pages must exist, with their options, and tables must say what the code says.
 
 What takes long or needs a network is made small: the encoder is a tiny one, and the configs stop after some steps.
 """
@@ -7,31 +8,44 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import catalogue
 import pytest
 import spacy
 import srsly
+import typer
 from original import load_weights, write_checkpoint
 from spacy.cli._util import app
-from spacy.tokens import DocBin
 from thinc.api import require_cpu
 from typer.testing import CliRunner
-from util import TEXTS, make_doc, make_encoder
+from util import make_encoder
 
-import spacy_spert.cli  # noqa: F401
+import spacy_spert.cli
+from spacy_spert.factories import DEFAULT_MODEL
+from spacy_spert.formats import format_names, readers, writers
+from spacy_spert.settings import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Commands that stand in the text, or in a block of their own that is only indented.
+INLINE = re.compile(r"(?:`|^    )((?:spacy|make|weasel|pytest|python) [^`\n]+)", re.MULTILINE)
 PRETRAINED = "bert-base-cased"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def parts_of(path):
     """The parts of a page that have code: their titles and their blocks, as (language, code)."""
-    parts = re.split(r"^## (.*)$", path.read_text(encoding="utf8"), flags=re.MULTILINE)[1:]
+    parts = ["top", *re.split(r"^## (.*)$", path.read_text(encoding="utf8"), flags=re.MULTILINE)]
     found = [(title, BLOCK.findall(text)) for title, text in zip(parts[::2], parts[1::2])]
-    return [pytest.param(blocks, id=title) for title, blocks in found if blocks]
+    return [pytest.param(path, blocks, id=f"{path.stem}: {title}") for title, blocks in found if blocks]
+
+
+# The first part of the guide makes what the others start from.
+FIRST = parts_of(ROOT / "docs" / "guide.md")[0]
+PARTS = [part for page in PAGES for part in parts_of(page) if part.id != FIRST.id]
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +55,36 @@ def small_encoder(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def folder(tmp_path, small_encoder, monkeypatch):
-    """What the parts start from: data, configs, and a checkpoint of the original."""
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, small_encoder):
+    """What the parts start from: data, configs, a checkpoint of the original, and trained pipelines."""
+    path = tmp_path_factory.mktemp("start")
     for name in ("train", "dev"):
         lines = (ROOT / "assets" / f"{name}.jsonl").read_text(encoding="utf8").splitlines()
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines[:30]) + "\n", encoding="utf8")
-    (tmp_path / "configs").mkdir()
-    for path in (ROOT / "configs").glob("*.cfg"):
-        (tmp_path / "configs" / path.name).write_text(small(path.read_text(encoding="utf8"), small_encoder))
-    write_checkpoint(tmp_path / "checkpoint", load_weights())
+        (path / f"{name}.jsonl").write_text("\n".join(lines[:30]) + "\n", encoding="utf8")
+    (path / "configs").mkdir()
+    for config in (ROOT / "configs").glob("*.cfg"):
+        (path / "configs" / config.name).write_text(small(config.read_text(encoding="utf8"), small_encoder))
+    write_checkpoint(path / "checkpoint", load_weights())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        run_blocks(FIRST.values[1], small_encoder)
+    shutil.copytree(path / "training" / "model-best", path / "training" / "demo" / "model-best")
+    shutil.copytree(path / "training" / "model-best", path / "model")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, start, monkeypatch):
+    shutil.copytree(start, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    names = set(catalogue.REGISTRY)
+    yield tmp_path
+    require_cpu()
+    # Formats that a page registers are not ours.
+    for path in set(catalogue.REGISTRY) - names:
+        if path[0] == "spacy_spert":
+            del catalogue.REGISTRY[path]
 
 
 def small(text, encoder):
@@ -64,13 +96,18 @@ def small(text, encoder):
     return text
 
 
+def lines_of(code):
+    """The commands of a block. A line that ends in a backslash goes on."""
+    return code.strip().replace("\\\n", " ").splitlines()
+
+
 def run_command(line):
     """Run one line for the shell, spaCy's commands in this process."""
-    program, *arguments = shlex.split(line)
+    program, *arguments = shlex.split(line, comments=True)
     if program == "mkdir":
         Path(*arguments).mkdir()
+    if program != "spacy":
         return
-    assert program == "spacy", line
     if "--gpu-id" in arguments and not spacy.prefer_gpu():
         arguments[arguments.index("--gpu-id") + 1] = "-1"
     result = CliRunner().invoke(app, arguments)
@@ -80,51 +117,158 @@ def run_command(line):
         path.write_text(small(path.read_text(encoding="utf8"), ""), encoding="utf8")
 
 
-def run_block(language, code, encoder):
-    if language == "python":
-        exec(compile(code.replace(PRETRAINED, str(encoder)), "block", "exec"), {})
-    elif language == "bash":
-        for line in code.strip().splitlines():
-            run_command(line)
-    elif language == "ini":
-        name = re.match(r"# (\S+\.cfg)\n", code)
-        assert name, "the first line of a config is its name"
-        Path(name[1]).write_text(small(code, encoder), encoding="utf8")
-    else:
-        assert language == "json"
-        for line in code.strip().splitlines():
-            srsly.json_loads(line)
+def run_blocks(blocks, encoder):
+    """Run the blocks of a part one after the other. A block of text is what the Python before it prints."""
+    printed = ""
+    for language, code in blocks:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            if language == "python":
+                exec(compile(code.replace(PRETRAINED, str(encoder)), "block", "exec"), {})
+            elif language == "bash":
+                for line in lines_of(code):
+                    run_command(line)
+            elif language == "ini":
+                name = re.match(r"# (\S+\.cfg)\n", code)
+                assert name, "the first line of a config is its name"
+                Path(name[1]).write_text(small(code, encoder), encoding="utf8")
+            elif language == "json":
+                for line in code.strip().splitlines():
+                    srsly.json_loads(line)
+            else:
+                assert language == "text"
+                assert printed == code
+        printed = output.getvalue()
 
 
-@pytest.mark.parametrize("blocks", [part for page in PAGES for part in parts_of(page)])
+@pytest.mark.parametrize("page, blocks", PARTS)
 # spaCy leaves the files of a package to the garbage collector to close.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_guide(blocks, folder, small_encoder):
-    for language, code in blocks:
-        with contextlib.redirect_stdout(io.StringIO()):
-            run_block(language, code, small_encoder)
-    require_cpu()
+def test_code(page, blocks, folder, small_encoder):
+    if page == README:
+        # Its commands are those of the guide, which runs them.
+        blocks = [block for block in blocks if block[0] != "bash"]
+    run_blocks(blocks, small_encoder)
 
 
-@pytest.mark.parametrize("blocks", parts_of(ROOT / "docs" / "optimize.md"))
-def test_optimize(blocks, trained, tmp_path, monkeypatch):
-    trained.to_disk(tmp_path / "model")
-    docs = [make_doc(trained.vocab, *text) for text in TEXTS]
-    DocBin(store_user_data=True, docs=docs).to_disk(tmp_path / "dev.spacy")
-    monkeypatch.chdir(tmp_path)
-    for language, code in blocks:
-        with contextlib.redirect_stdout(io.StringIO()):
-            run_block(language, code, encoder=None)
-    require_cpu()
+def check_spacy(arguments):
+    """Make sure that there is such a command of spaCy, with such options."""
+    command = typer.main.get_command(app)
+    while arguments and hasattr(command, "commands"):
+        name, *arguments = arguments
+        assert name in command.commands, f"no command {name}"
+        command = command.commands[name]
+    known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    for argument in arguments:
+        # Settings of a config can be given to some commands.
+        is_setting = "." in argument and command.context_settings.get("ignore_unknown_options")
+        if re.match(r"--?[A-Za-z]", argument) and not is_setting:
+            assert argument.partition("=")[0] in {"--help", *known}, f"no option {argument}"
 
 
-def test_pages_that_are_named_exist():
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES):
-        text = page.read_text(encoding="utf8")
-        for target in re.findall(r"\]\((?!http)([^)#]*)(?:#[^)]*)?\)", text):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
-        titles = {
-            re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
-        }
-        for anchor in re.findall(r"\]\(#([^)]*)\)", text):
-            assert anchor in titles, f"{page.name}: #{anchor}"
+def check_weasel(arguments):
+    project = srsly.read_yaml(ROOT / "project.yml")
+    assert arguments[0] in ("run", "assets")
+    if arguments[0] == "run":
+        assert arguments[1] in {*project["workflows"], *(command["name"] for command in project["commands"])}
+    for argument in arguments:
+        if argument.startswith("--vars."):
+            assert argument.removeprefix("--vars.") in project["vars"], f"no variable {argument}"
+
+
+def check_make(arguments):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    for argument in arguments:
+        name, is_variable, _ = argument.partition("=")
+        assert re.search(rf"^{name} \?=" if is_variable else rf"^{name}:", makefile, re.MULTILINE), argument
+
+
+def check_files(arguments):
+    for argument in arguments:
+        if "/" in argument:
+            assert (ROOT / argument.partition("::")[0]).exists(), argument
+
+
+CHECKS = {
+    "spacy": check_spacy,
+    "weasel": check_weasel,
+    "make": check_make,
+    "pytest": check_files,
+    "python": check_files,
+}
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+def test_commands_are_known(path):
+    text = path.read_text(encoding="utf8")
+    lines = [line for language, code in BLOCK.findall(text) if language == "bash" for line in lines_of(code)]
+    for line in lines + INLINE.findall(BLOCK.sub("", text)):
+        program, *arguments = shlex.split(line, comments=True)
+        if program in CHECKS:
+            try:
+                CHECKS[program](arguments)
+            except AssertionError as err:
+                raise AssertionError(f"{path.name}: {line}") from err
+
+
+@pytest.mark.parametrize("line", ["spacy spert extrct A B", "spacy spert extract A B --rseume", "spacy tarin --help"])
+def test_unknown_commands_are_found(line):
+    with pytest.raises(AssertionError, match="no (command|option)"):
+        check_spacy(shlex.split(line)[1:])
+
+
+def table_of(path, title="# Commands"):
+    """The first table below a title: rows of cells."""
+    text = re.split(rf"^{title}$", path.read_text(encoding="utf8"), flags=re.MULTILINE)[1]
+    table = re.search(r"^\| ---.*\n((?:\|.*\n)+)", text, re.MULTILINE)[1]
+    return [[cell.strip() for cell in line.strip("|").split(" |")] for line in table.splitlines()]
+
+
+def test_commands_are_described():
+    commands = {re.match(r"`spacy spert (\w+)", row[0])[1] for row in table_of(ROOT / "docs" / "commands.md")}
+    assert commands == {command.name for command in spacy_spert.cli.app.registered_commands}
+
+
+@pytest.mark.parametrize(
+    "page, title, registry", [("formats", "What is read", readers), ("annotation", "Out and back", writers)]
+)
+def test_formats_are_described(page, title, registry):
+    rows = table_of(ROOT / "docs" / f"{page}.md", f"## {title}")
+    assert sorted(name for row in rows for name in re.findall(r"`(.*?)`", row[0])) == format_names(registry)
+
+
+def defaults_of(rows):
+    return {name.strip("`"): srsly.json_loads(default.strip("`")) for name, default, _ in rows}
+
+
+def test_settings_of_the_component():
+    assert defaults_of(table_of(README, "## Settings")) == DEFAULTS
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf8")
+    assert defaults_of((*row, "") for row in re.findall(r"^- (`\w+`) \((`.*?`)\):", text, re.MULTILINE)) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    "title, block",
+    [
+        ("## Of the model", DEFAULT_MODEL["model"]),
+        ("## Of the span head", DEFAULT_MODEL["model"]["span_head"]),
+        ("## Of the relation head", DEFAULT_MODEL["model"]["relation_head"]),
+    ],
+)
+def test_settings_of_the_model(title, block):
+    plain = {name: value for name, value in block.items() if name[0] != "@" and not isinstance(value, dict)}
+    assert defaults_of(table_of(ROOT / "docs" / "settings.md", title)) == plain
+
+
+def anchors_of(path):
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf8")):
+        path = (page.parent / target) if target else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors_of(path), f"{page.name}: {target}#{anchor}"

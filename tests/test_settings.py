@@ -225,7 +225,7 @@ class TestCopies:
         assert cfg_of(nlp)["relation_threshold"] == 0.7
 
 
-NOT_SET = {"entity_labels", "relation_labels", "width"}
+NOT_SET = {"learned_types", "entity_labels", "relation_labels", "width"}
 MINIMAL = {"nlp": {"lang": "xx", "pipeline": ["spert"]}, "components": {"spert": {"factory": "spert"}}}
 
 

@@ -161,7 +161,7 @@ def evaluate(
 def _print(evaluation: "Evaluation") -> None:
     for note in evaluation.notes:
         msg.info(note)
-    for title, (header, *rows) in [*evaluation.tables, evaluation.false_relation_table]:
+    for title, (header, *rows) in [*evaluation.tables, *evaluation.quality_tables]:
         msg.divider(title)
         msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
     msg.divider("Errors by kind")

@@ -74,7 +74,7 @@ def select_cli(
         _say("fail", "Nothing was written", str(err))
         raise typer.Exit(1) from err
     if counts["bad"]:
-        _say("warn", f"{counts['bad']} lines passed over")
+        _say("warn", f"{counts['bad']} lines skipped")
     if counts["selected"] < n:
         _say("warn", f"The pool has only {counts['selected']} texts that can be used")
     _say("good", f"Wrote {output_path}: {counts['selected']} of {counts['texts']} texts")
@@ -106,15 +106,15 @@ def select(
     batch_size (int): How many texts are processed at a time.
     component (Optional[str]): The name of the component, needed only if there are several.
     force (bool): Write the output anew if it exists.
-    report (Callable[[str], Any]): Called with a message for each line that is passed over.
+    report (Callable[[str], Any]): Called with a message for each line that is skipped.
     progress (bool): Show a progress bar.
     options: Options of the format to write.
     RETURNS (Counter[str]): The number of "texts" that were read, those "selected", and "bad" lines.
     RAISES (ValueError): If settings don't fit, or no line can be used.
     """
-    from spacy.util import load_model
     from tqdm import tqdm
 
+    from ..devices import load_pipeline
     from ..extraction.extractor import KEPT
     from ..extraction.selection import select as select_records
     from ..formats.jsonl import to_json
@@ -159,7 +159,7 @@ def select(
             return writer.encode(gold_of(doc, Losses(), "the record", spans_key))
         return json_line(to_json(doc, spans_key))
 
-    nlp = load_model(model)
+    nlp = load_pipeline(model)
     # Without a terminal there is no bar.
     pool = tqdm(read(), unit=" texts", leave=False, disable=None if progress else True)
     chosen = select_records(nlp, pool, n, to_line, refuse, component=component, batch_size=batch_size)

@@ -7,6 +7,7 @@ from typing import Any, Collection, Dict, FrozenSet, Mapping, NamedTuple, Option
 
 import numpy
 
+from ..decoding import LEARN
 from ..ml.arrays import Bools
 from .calibration import logit, sigmoid, softmax
 from .scored import Candidates, Doubles, RelationType, Scored
@@ -53,15 +54,14 @@ def read_decisions(cfg: Mapping[str, Any]) -> Decisions:
     cfg (Mapping[str, Any]): Its settings.
     RETURNS (Decisions): Those that decide.
     """
-    calibration = cfg.get("calibration") or {}
-    types = cfg.get("relation_types")
+    calibration = cfg["calibration"] or {}
     return Decisions(
         common=cfg["relation_threshold"],
-        relations={label: value for label, value in cfg.get("relation_thresholds") or ()},
-        entities={label: value for label, value in cfg.get("entity_thresholds") or ()},
-        temperature=calibration.get("entities") or 1.0,
-        sigmoids={label: (slope, offset) for label, slope, offset in calibration.get("relations") or ()},
-        types=frozenset(tuple(row) for row in types) if isinstance(types, (list, tuple)) else None,
+        relations={label: value for label, value in cfg["relation_thresholds"]},
+        entities={label: value for label, value in cfg["entity_thresholds"]},
+        temperature=calibration.get("entities", 1.0),
+        sigmoids={label: (slope, offset) for label, slope, offset in calibration.get("relations", ())},
+        types=_types(cfg),
     )
 
 
@@ -69,16 +69,16 @@ def write_decisions(decisions: Decisions, cfg: Dict[str, Any]) -> None:
     """Write the settings of a component, as plain values.
 
     decisions (Decisions): What decides.
-    cfg (Dict[str, Any]): The settings to change.
+    cfg (Dict[str, Any]): The settings to change. Types that are possible already are left as they are said.
     """
-    calibrated = decisions.temperature != 1.0 or decisions.sigmoids
     cfg["relation_threshold"] = float(decisions.common)
     cfg["relation_thresholds"] = [[label, float(value)] for label, value in sorted(decisions.relations.items())]
     cfg["entity_thresholds"] = [[label, float(value)] for label, value in sorted(decisions.entities.items())]
     rows = [[label, float(slope), float(offset)] for label, (slope, offset) in sorted(decisions.sigmoids.items())]
+    calibrated = decisions.temperature != 1.0 or decisions.sigmoids
     cfg["calibration"] = {"entities": float(decisions.temperature), "relations": rows} if calibrated else None
-    if decisions.types is not None:
-        cfg["relation_types"] = [list(row) for row in sorted(decisions.types)]
+    if decisions.types != _types(cfg):
+        cfg["relation_types"] = None if decisions.types is None else [list(row) for row in sorted(decisions.types)]
 
 
 def apply_decisions(decisions: Decisions, scored: Scored, symmetric_labels: Collection[str] = ()) -> Applied:
@@ -146,3 +146,9 @@ def _reach(scores: Doubles, candidates: Candidates, thresholds: Mapping[str, flo
     # As exact as the component's comparison.
     limits = numpy.asarray([thresholds.get(label, common) for label in candidates.labels], dtype="float32")
     return scores.astype("float32") >= limits[candidates.columns]
+
+
+def _types(cfg: Mapping[str, Any]) -> Optional[FrozenSet[RelationType]]:
+    rows = cfg["relation_types"]
+    rows = cfg["learned_types"] if rows == LEARN else rows
+    return None if rows is None else frozenset((label, head, tail) for label, head, tail in rows)

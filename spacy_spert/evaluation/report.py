@@ -6,8 +6,11 @@ from typing import List, Tuple
 from ..alignment import gold_entities, gold_relations
 from ..relations import get_relations
 from .analysis import KINDS, Analysed, Error, worst_first
+from .calibration import calibration_error, precision_recall, reliability
+from .diagrams import draw_precision_recall, draw_reliability
 from .drawing import relation_key
 from .markup import Drawer, Side, annotation_key, checkbox, fill, phrase, printable, table, tag
+from .prediction import relation_threshold
 from .run import Evaluation
 
 # How many documents are drawn before all others, to show at once what the model finds.
@@ -34,7 +37,8 @@ def render_report(evaluation: Evaluation, model: str, data: str, limit: int = 0)
         f"{model} on {data}",
         facts=" &middot; ".join(map(escape, _facts(evaluation, model, data))),
         notes=tag("ul", "notes", [f"<li>{escape(note)}</li>" for note in notes]),
-        tables="\n".join(map(table, [*evaluation.tables, evaluation.false_relation_table])),
+        tables="\n".join(map(table, [*evaluation.tables, *evaluation.quality_tables])),
+        diagrams=_diagrams(evaluation),
         examples=writer.examples(),
         kinds="\n".join(checkbox(kind, n) for kind, n in evaluation.errors.items()),
         meanings="\n".join(f"<dt>{escape(kind)}</dt><dd>{escape(text)}</dd>" for kind, text in KINDS.items()),
@@ -96,6 +100,35 @@ class _Writer:
             told += f"; gold: {phrase(error.gold, error.gold_label)}"
         detail = f' <span class="detail">({escape(error.detail)})</span>' if error.detail else ""
         return self.drawer.item(error.kind, names, told + detail)
+
+
+def _diagrams(evaluation: Evaluation) -> str:
+    """Calibration of all, and the curve of each relation label."""
+    figures = []
+    for name, (candidates, kept) in evaluation.coming_out.items():
+        scores, right = candidates.scores[kept], candidates.right[kept]
+        figures.append(draw_reliability(name, reliability(scores, right), calibration_error(scores, right)))
+    if not figures:
+        return ""
+    candidates, kept = evaluation.coming_out["relations"]
+    counts = candidates.count(kept).sum(axis=0)
+    for column, label in enumerate(candidates.labels):
+        rows, n_gold = candidates.columns == column, int(candidates.gold[:, column].sum())
+        curve = precision_recall(candidates.scores[rows], candidates.right[rows], n_gold)
+        n_right, n_wrong, _ = counts[column].tolist()
+        chosen = None
+        if n_right + n_wrong:
+            threshold = relation_threshold(evaluation.cfg, label)
+            chosen = (threshold, n_right / (n_right + n_wrong), n_right / max(n_gold, 1))
+        figures.append(draw_precision_recall(label, curve, chosen))
+    title = '<h2 id="diagrams">Calibration and thresholds</h2>'
+    about = (
+        "<p>Scores mean what they say where the bars end on the diagonal. The curves show strict precision and recall "
+        "of each relation for all thresholds; the dot is the one that decides.</p>"
+    )
+    return "\n".join(
+        ['<section aria-labelledby="diagrams">', title, about, tag("div", "diagrams", figures), "</section>"]
+    )
 
 
 def _facts(evaluation: Evaluation, model: str, data: str) -> List[str]:

@@ -1,7 +1,7 @@
 """Run a pipeline over annotated documents and gather what there is to know of its component's predictions."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy
@@ -13,12 +13,16 @@ from ..alignment import gold_relations
 from ..components import find_component
 from ..corpus import give_sentences
 from ..errors import Errors
+from ..ml.arrays import Bools
 from ..relations import Relation
 from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of, symmetric_of
 from .analysis import Analysed, count_errors, find_errors
+from .calibration import calibration_error
+from .constraints import count_removed_pairs
+from .decisions import apply_decisions, read_decisions
 from .negatives import FalseRelations, count_false_relations, related_types, without_relation
 from .prediction import FLOOR, entities_given, find_annotated, predict, relation_threshold
-from .scored import Scored, gather
+from .scored import Candidates, Scored, gather
 
 # How far below the threshold a score is "just under" it.
 DEFAULT_MARGIN = 0.1
@@ -106,6 +110,38 @@ class Evaluation:
         return "False relations", rows
 
     @property
+    def coming_out(self) -> Dict[str, Tuple[Candidates, Bools]]:
+        """RETURNS (Dict[str, Tuple[Candidates, Bools]]): The candidates of "entities", unless they were given, and of
+        "relations", and which of them come out."""
+        if self.scored is None:
+            return {}
+        # The scores are calibrated already.
+        decisions = replace(read_decisions(self.cfg), temperature=1.0, sigmoids={})
+        applied = apply_decisions(decisions, self.scored, self.cfg["symmetric_labels"])
+        chosen = {"entities": (self.scored.entities, applied.entities)} if not self.scored.given else {}
+        return {**chosen, "relations": (self.scored.relations, applied.relations)}
+
+    @property
+    def calibration_errors(self) -> Dict[str, float]:
+        """RETURNS (Dict[str, float]): The expected calibration error of what comes out, by "entities", "relations"."""
+        return {
+            name: calibration_error(candidates.scores[kept], candidates.right[kept])
+            for name, (candidates, kept) in self.coming_out.items()
+        }
+
+    @property
+    def quality_tables(self) -> List[Table]:
+        """RETURNS (List[Table]): What there is beside the scores: false relations, calibration, removed pairs."""
+        tables = [self.false_relation_table]
+        if self.scored is not None:
+            rows: List[Tuple] = [(name, f"{error:.4f}") for name, error in self.calibration_errors.items()]
+            tables.append(("Expected calibration error", [("", "error"), *rows]))
+        if self.removed_pairs:
+            rows = [(f"{one} and {other}", n) for (one, other), n in self.removed_pairs.items()]
+            tables.append(("Pairs that can't be related by their types", [("", "removed"), *rows]))
+        return tables
+
+    @property
     def notes(self) -> List[str]:
         """RETURNS (List[str]): What must be known to read the scores, in sentences."""
         notes = []
@@ -153,6 +189,8 @@ class Evaluation:
             "counts": counts,
             "errors": self.errors,
             "false_relations": {name: counts.to_json() for name, counts in self.false_relations.items()},
+            "calibration_error": self.calibration_errors,
+            "removed_pairs": [[*labels, n] for labels, n in self.removed_pairs.items()],
             "documents": len(self.documents),
             "unannotated_documents": self.unannotated,
             "documents_without_annotated_relations": self.unrelated,
@@ -252,6 +290,7 @@ def evaluate_pipeline(
         unannotated=unannotated,
         unmapped=unmapped,
         scored=scored,
+        removed_pairs=count_removed_pairs((example.predicted for example in chosen.values()), cfg),
         hard_negatives=negatives,
         given_sentences=marked,
     )

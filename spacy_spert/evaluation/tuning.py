@@ -6,14 +6,14 @@ folds but one decides in that one.
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Callable, Collection, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 
 from ..ml.arrays import Bools, Ints
 from .calibration import calibration_error, fit_sigmoid, fit_temperature, logit, sigmoid
 from .decisions import Decisions, apply_decisions, calibrate_entities, calibrate_relations
-from .scored import Candidates, Doubles, Scored
+from .scored import Candidates, Doubles, RelationType, Scored
 from .thresholds import SHRINKAGE, Target, best_thresholds
 
 TYPES, CALIBRATION, ENTITIES, RELATIONS = "types", "calibration", "entities", "relations"
@@ -35,6 +35,7 @@ class Options:
     offset (bool): Whether relations get an offset beside the slope.
     min_share (float): Smallest share of a label's relations that makes a type possible.
     symmetric_labels (Collection[str]): Relation labels without direction.
+    known (Optional[FrozenSet[str]]): The component's labels of entities and relations; by default all that occur.
     """
 
     parts: Collection[str] = DEFAULT_PARTS
@@ -47,6 +48,7 @@ class Options:
     offset: bool = True
     min_share: float = 0.01
     symmetric_labels: Collection[str] = ()
+    known: Optional[FrozenSet[str]] = None
 
 
 class Outcome(NamedTuple):
@@ -175,18 +177,26 @@ def outcome(scored: Scored, decided: Sequence[Tuple[Bools, Decisions]], options:
 def fit_types(decisions: Decisions, scored: Scored, options: Options) -> Decisions:
     """Take those relations for possible that the gold data has, if their share of the label is large enough.
 
+    What was not possible before is left out, as are labels that the component does not know: neither was predicted.
+
     RETURNS (Decisions): The settings with type constraints.
     """
-    counts: Counter[Tuple[str, str, str]] = Counter()
-    for (label, head, tail), n in sum(scored.gold_types, Counter()).items():
-        first, second = sorted((head, tail)) if label in options.symmetric_labels else (head, tail)
-        counts[label, first, second] += n
+
+    def ordered(label: str, head: str, tail: str) -> RelationType:
+        return (label, *sorted((head, tail))) if label in options.symmetric_labels else (label, head, tail)  # type: ignore[return-value]
+
+    counts: Counter[RelationType] = Counter()
+    for row, n in sum(scored.gold_types, Counter()).items():
+        counts[ordered(*row)] += n
     totals: Counter[str] = Counter()
     for (label, _, _), n in counts.items():
         totals[label] += n
-    return replace(
-        decisions, types=frozenset(row for row, n in counts.items() if n >= options.min_share * totals[row[0]])
-    )
+    types = {row for row, n in counts.items() if n >= options.min_share * totals[row[0]]}
+    if decisions.types is not None:
+        types &= {ordered(*row) for row in decisions.types}
+    if options.known is not None:
+        types = {row for row in types if options.known.issuperset(row)}
+    return replace(decisions, types=frozenset(types))
 
 
 def fit_entity_calibration(decisions: Decisions, scored: Scored, options: Options) -> Decisions:

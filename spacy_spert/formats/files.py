@@ -95,7 +95,7 @@ def build_docs(
 
 
 def read_lines(path: Path, blank: bool = False) -> Iterator[Tuple[str, Optional[bytes]]]:
-    """Read a file line by line. They are left as bytes, so that a wrong encoding is the matter of one record.
+    """Read a file line by line. They are left as bytes, so that a wrong encoding affects one record only.
 
     path (Path): The file.
     blank (bool): Whether to yield blank lines as well.
@@ -116,7 +116,7 @@ def check_line(raw: Optional[bytes]) -> bytes:
 
 
 def read_json_lines(path: Any, build: Build, losses: Losses, held: Optional[Held] = None) -> Iterator[Doc]:
-    """Make Docs of a file with one JSON object a line. Blank lines are passed over.
+    """Make Docs of a file with one JSON object a line. Blank lines are skipped.
 
     path (Any): The file.
     build (Build): Makes Docs of one object.

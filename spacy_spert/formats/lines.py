@@ -51,7 +51,7 @@ def check_encoding(head: bytes) -> None:
 
 
 def read_lines(file_: IO[bytes], limit: int = MAX_LINE) -> Iterator[Line]:
-    """Read a file line by line. Lines are left as bytes, so that a wrong encoding is the matter of one line.
+    """Read a file line by line. Lines are left as bytes, so that a wrong encoding affects one line only.
 
     file_ (IO[bytes]): The file.
     limit (int): Lines of this many bytes and more are not kept, only counted.

@@ -10,8 +10,9 @@ from ..decoding import Decoder
 from ..errors import Errors
 from .arrays import Given, Layout, NearMisses, Samples, Scores, no_ints, no_rows
 from .encoders import get_gradients, get_layout, predict_in_batches
-from .encoders.transformer import as_wordpiece_layer, check_transformer_output, is_listener
+from .encoders.transformer import as_wordpiece_layer, is_listener
 from .heads import Sizes
+from .listeners import check_listeners
 from .network import SpertNetwork
 from .plans import ContextT
 from .pooling import PoolingT
@@ -172,12 +173,9 @@ def search(model: Model[InputT, OutputT], docs: List[Doc], task: Search, check: 
         no_floats = no_ints().astype("float32")
         return Scores(no_rows(), no_ints(), no_floats, no_rows(), no_floats.reshape(0, model.get_dim("nR")))
     tok2vec = model.get_ref("tok2vec")
-    if not is_listener(tok2vec):
-        outputs = predict_in_batches(tok2vec, docs)
-    else:
-        if check:
-            check_transformer_output(docs)
-        outputs = tok2vec.predict(docs)
+    if check:
+        check_listeners(tok2vec, docs)
+    outputs = tok2vec.predict(docs) if is_listener(tok2vec) else predict_in_batches(tok2vec, docs)
     states, layout = read_outputs(model, docs, outputs)
     return get_network(model).search([xp2torch(state) for state in states], layout, task.decoder, task.given)
 

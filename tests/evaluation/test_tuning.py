@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy
 import pytest
 
+from spacy_spert.decoding import Decoder
 from spacy_spert.evaluation.calibration import calibration_error, sigmoid
 from spacy_spert.evaluation.decisions import (
     Decisions,
@@ -28,6 +29,7 @@ from spacy_spert.evaluation.tuning import (
     outcome,
     tune,
 )
+from spacy_spert.settings import DEFAULTS, check_settings
 
 BEFORE = Decisions(common=0.4)
 
@@ -59,24 +61,34 @@ def noisy(n=200, seed=0, sharp=3.0):
 
 
 def test_settings_are_read_and_written():
-    cfg = {"relation_threshold": 0.4, "spans_key": "spert"}
+    cfg = {
+        **{name: DEFAULTS[name] for name in ("relation_threshold", "relation_types", "calibration")},
+        "relation_thresholds": [],
+        "entity_thresholds": [],
+        "learned_types": [["org:in", "ORG", "LOC"]],
+    }
     assert read_decisions(cfg) == BEFORE
     decisions = Decisions(
         0.5, {"x=y": 0.25}, {"PER": 0.75}, 2.0, {"org:in": (0.5, -1.0)}, frozenset({("org:in", "ORG", "LOC")})
     )
     write_decisions(decisions, cfg)
     assert cfg == {
-        "spans_key": "spert",
         "relation_threshold": 0.5,
         "relation_thresholds": [["x=y", 0.25]],
         "entity_thresholds": [["PER", 0.75]],
         "calibration": {"entities": 2.0, "relations": [["org:in", 0.5, -1.0]]},
         "relation_types": [["org:in", "ORG", "LOC"]],
+        "learned_types": [["org:in", "ORG", "LOC"]],
     }
+    check_settings(cfg, "spert")
     assert read_decisions(cfg) == decisions
+    # What was learned and is still possible stays as it is said.
     cfg["relation_types"] = "learn"
+    assert read_decisions(cfg) == decisions
+    write_decisions(decisions, cfg)
+    assert cfg["relation_types"] == "learn"
     write_decisions(BEFORE, cfg)
-    assert cfg["relation_types"] == "learn" and cfg["calibration"] is None
+    assert cfg["relation_types"] is None and cfg["calibration"] is None
     assert read_decisions(cfg) == BEFORE
 
 
@@ -117,6 +129,41 @@ def test_given_entities_have_no_thresholds():
     assert apply_decisions(replace(BEFORE, entities={"PER": 1.1}), scored).relations.all()
 
 
+def test_decisions_are_those_of_the_decoder():
+    """Random logits of one document, decided here and by the component's decoder."""
+    generator = numpy.random.default_rng(0)
+    cfg = {
+        **DEFAULTS,
+        "entity_labels": ["ORG", "PER"],
+        "relation_labels": ["likes", "works_for"],
+        "learned_types": None,
+        "relation_thresholds": [["likes", 0.3]],
+        "symmetric_labels": ["likes"],
+        "relation_types": [["likes", "PER", "ORG"], ["works_for", "PER", "ORG"]],
+        "calibration": {"entities": 1.0, "relations": [["works_for", 0.7, -0.5]]},
+        "relations_per_token": 0,
+    }
+    labels = generator.integers(1, 3, 6)
+    pairs = numpy.asarray([(i, j) for i in range(6) for j in range(6) if i < j])
+    logits = generator.normal(0, 2, (len(pairs), 2)).astype("float32")
+    decoder = Decoder.from_config(cfg)
+    expected = decoder.find_relations(pairs, labels, decoder.relation_scores(logits), 10).rows
+    raw = sigmoid(logits)
+    names = ["likes", "works_for"]
+    rows = [
+        (names[column], float(raw[i, column]), False, *pair)
+        for i, pair in enumerate(pairs.tolist())
+        for column in range(2)
+    ]
+    entities = [(("ORG", "PER")[label - 1], 1.0, None) for label in labels]
+    scored = make_scored(DocumentRows(entities, rows, [], []))
+    applied = apply_decisions(read_decisions(cfg), scored, cfg["symmetric_labels"])
+    got = [(*rows[i][3:], rows[i][0], applied.relation_scores[i]) for i in numpy.flatnonzero(applied.relations)]
+    assert 0 < len(expected) < len(rows)
+    assert sorted(row[:3] for row in got) == [row[:3] for row in expected]
+    assert [row[3] for row in sorted(got)] == pytest.approx([row[3] for row in expected], abs=1e-5)
+
+
 # Parts of the fit
 
 
@@ -129,6 +176,11 @@ def test_types_of_the_gold_data_are_possible_unless_they_are_too_rare():
     # Both orders are the same, of which one is written.
     symmetric = Options(min_share=0.2, symmetric_labels=["works_for"])
     assert fit_types(BEFORE, scored, symmetric).types == {gold[9], gold[-1]}
+    # No more than was possible before, and than the component knows.
+    before = replace(BEFORE, types=frozenset({gold[0], ("works_for", "PER", "PER")}))
+    assert fit_types(before, scored, options).types == {gold[0]}
+    known = Options(min_share=0.1, known=frozenset({"ORG", "PER", "likes"}))
+    assert fit_types(BEFORE, scored, known).types == {gold[-1]}
 
 
 def test_calibration_of_relations_alone_changes_no_decision():

@@ -116,7 +116,7 @@ def test_several_components():
     with pytest.raises(ValueError, match=r"several 'spert' components: \['one', 'two'\].*--component"):
         Extractor(nlp)
     assert Extractor(nlp, component="one").component is nlp.get_pipe("one")
-    with pytest.raises(ValueError, match="'three' is no 'spert' component"):
+    with pytest.raises(ValueError, match="'three' is not a 'spert' component"):
         Extractor(nlp, component="three")
 
 

@@ -6,7 +6,7 @@ from spacy.ml.models.tok2vec import build_hash_embed_cnn_tok2vec
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy_transformers.layers import TransformerListener
 from thinc.api import Linear, Model, chain, with_array
-from util import make_nlp
+from util import initialize, make_nlp
 
 from spacy_spert.ml.listeners import check_listeners
 
@@ -63,3 +63,17 @@ def test_model_of_the_component(encoder):
     nlp = make_nlp(encoder)
     with pytest.raises(ValueError, match=r"\[S022\]"):
         check_listeners(nlp.get_pipe("spert").model, [nlp.make_doc("Ann met Bob")])
+
+
+def test_transformer_disabled_below_a_chain(encoder):
+    """Token vectors of the transformer, which a chain of layers makes of its wordpieces."""
+    block = {
+        "@architectures": "spacy-transformers.TransformerListener.v1",
+        "grad_factor": 1.0,
+        "upstream": "*",
+        "pooling": {"@layers": "reduce_mean.v1"},
+    }
+    nlp = initialize(make_nlp(encoder, model={"tok2vec": block}))
+    nlp("Ann met Bob")
+    with nlp.select_pipes(disable="transformer"), pytest.raises(ValueError, match=r"\[S022\]"):
+        nlp("Ann met Bob")

@@ -226,7 +226,7 @@ def test_mistakes_are_said_before_the_server_starts(tmp_path, model):
         (["no_such_model"], "Can't find model 'no_such_model'"),
         ([tmp_path / "blank"], "has no 'spert' component"),
         ([model, "--threshold", "2"], "between 0 and 1"),
-        ([model, "--component", "other"], "'other' is no 'spert' component"),
+        ([model, "--component", "other"], "'other' is not a 'spert' component"),
     ):
         result = command(*args)
         assert result.exit_code == 1 and "Can't serve" in printed(result) and message in printed(result)

@@ -10,12 +10,12 @@ Rules, the same for every window:
   the pieces of both, and so has what lies between two spans of different windows.
 - A sentence is represented by the special token of its window, or the mean of those of the windows that hold any of
   its tokens; by the maximum over its wordpieces where there is none.
-- A token without wordpieces adds nothing. A span that has none is no candidate; gold annotation lost in this way is
+- A token without wordpieces adds nothing. A span that has none is not a candidate; gold annotation lost in this way is
   counted at initialization, and what a window cut off is reported at prediction.
 """
 
 import unicodedata
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy
 from spacy.tokens import Doc
@@ -119,21 +119,6 @@ def token_pieces(doc: Doc, wordpieces: WordpieceBatch, rows: Ints, counts: Ints)
         for i in numpy.nonzero(keep & before_blank[tokens] & ends & numpy.isin(pieces, BLANKS))[0].tolist():
             keep[i] = pieces[i] in doc[int(tokens[i])].text
     return rows[keep], numpy.bincount(tokens[keep], minlength=len(doc))
-
-
-def check_transformer_output(docs: Sequence[Doc]) -> None:
-    """Make sure that the documents passed through a transformer; a listener would silently give zeros.
-
-    docs (Sequence[Doc]): The batch.
-    RAISES (ValueError): If the output is missing or not from spacy-transformers.
-    """
-    for doc in docs:
-        if len(doc):
-            data = doc._.trf_data if doc.has_extension("trf_data") else None
-            if data is None:
-                raise ValueError(Errors.S022.format(doc=describe_doc(doc)))
-            if not isinstance(data, TransformerData):
-                raise ValueError(Errors.S023.format(doc=describe_doc(doc), value=type(data)))
 
 
 def seen_tokens(transformer: Model, doc: Doc) -> "numpy.ndarray":

@@ -1,0 +1,198 @@
+"""`spacy spert tune`: thresholds, calibration and type constraints of a pipeline, fitted to annotated data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, List, Optional, Sequence
+
+import typer
+from wasabi import msg
+
+from . import app
+
+if TYPE_CHECKING:
+    from ..evaluation.tuned import Tuned
+
+DEFAULT_FIT = ["calibration", "entities", "relations"]
+
+
+@app.command("tune")
+def tune_cli(
+    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    data_path: Annotated[
+        Path, typer.Argument(help="Annotated data in spaCy's binary format, none of it from the training", exists=True)
+    ],
+    output_dir: Annotated[Path, typer.Argument(help="Folder for the tuned pipeline")],
+    fit: Annotated[
+        List[str],
+        typer.Option(
+            "--fit",
+            "-f",
+            help="What to fit: calibration, entities (their thresholds), relations (their thresholds), types (which "
+            "entities can be related). Can be given several times; by default all but types",
+        ),
+    ] = DEFAULT_FIT,
+    precision: Annotated[
+        Optional[float],
+        typer.Option("--precision", "-p", help="Aim at the highest recall at this precision, instead of F1"),
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", help="Folds of the cross-validation")] = 5,
+    shrinkage: Annotated[
+        float,
+        typer.Option(
+            "--shrinkage", help="With so many examples a threshold lies half-way between its own and the common"
+        ),
+    ] = 10.0,
+    temperature_only: Annotated[
+        bool, typer.Option("--temperature-only", help="Calibrate relations by a temperature, without an offset")
+    ] = False,
+    min_share: Annotated[
+        float, typer.Option("--min-share", help="Smallest share of a label's relations that makes a type possible")
+    ] = 0.01,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="JSON file for settings and scores. - is stdout")
+    ] = None,
+    component: Annotated[
+        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
+    ] = None,
+    symmetric: Annotated[
+        Optional[str],
+        typer.Option(
+            "--symmetric",
+            "-s",
+            help="How relations without direction count: once, directed or twice; by default as the config says",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="For dealing the documents into folds", min=0)] = 0,
+    force: Annotated[bool, typer.Option("--force", "-F", help="Replace a pipeline that is in the folder")] = False,
+    batch_size: Annotated[
+        Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
+    ] = None,
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+) -> None:
+    """
+    Fit the thresholds of all labels and calibrate the scores. The pipeline that
+    is written is not lower by the target than the one before.
+    """
+    import sys
+    from contextlib import redirect_stdout
+
+    from spacy.cli._util import setup_gpu
+
+    from ._data import PIPE
+
+    piped = output == PIPE
+    setup_gpu(gpu_id, silent=piped)
+    with redirect_stdout(sys.stderr if piped else sys.stdout):
+        try:
+            tuned = tune(
+                model,
+                data_path,
+                output_dir,
+                fit=fit,
+                output=None if piped else output,
+                precision=precision,
+                folds=folds,
+                shrinkage=shrinkage,
+                temperature_only=temperature_only,
+                min_share=min_share,
+                component=component,
+                symmetric=symmetric,
+                seed=seed,
+                force=force,
+                batch_size=batch_size,
+                progress=True,
+            )
+        except (ValueError, OSError) as err:
+            msg.fail("Nothing was written", str(err), exits=1)
+        for title, (header, *rows) in tuned.tables:
+            msg.divider(title)
+            msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
+        for note in tuned.notes:
+            msg.info(note)
+        msg.good(f"Wrote {output_dir}")
+    if piped:
+        sys.stdout.write(_as_json(tuned))
+
+
+def tune(
+    model: str,
+    data_path: Path,
+    output_dir: Path,
+    *,
+    fit: Sequence[str] = DEFAULT_FIT,
+    output: Optional[Path] = None,
+    precision: Optional[float] = None,
+    folds: int = 5,
+    shrinkage: float = 10.0,
+    temperature_only: bool = False,
+    min_share: float = 0.01,
+    component: Optional[str] = None,
+    symmetric: Optional[str] = None,
+    seed: int = 0,
+    force: bool = False,
+    batch_size: Optional[int] = None,
+    progress: bool = False,
+) -> "Tuned":
+    """Tune a pipeline on annotated data and save it. The output appears only when it is complete.
+
+    model (str): Name or path of the pipeline.
+    data_path (Path): Annotated data in spaCy's binary format, none of which the pipeline was trained on.
+    output_dir (Path): The folder to write.
+    fit (Sequence[str]): What to fit, of "calibration", "entities", "relations" and "types".
+    output (Optional[Path]): Where to write settings and scores as JSON.
+    precision (Optional[float]): The precision at which recall is to be high; by default F1 is to be.
+    folds (int): Number of folds of the cross-validation.
+    shrinkage (float): With so many gold annotations the threshold of a label lies half-way between its own best one and
+        that of all.
+    temperature_only (bool): Calibrate relations without an offset.
+    min_share (float): Smallest share of a label's relations that makes a type possible.
+    component (Optional[str]): The name of the component, needed only if there are several.
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        component's scorer counts them.
+    seed (int): For dealing the documents into folds.
+    force (bool): Replace a pipeline that is in the output folder.
+    batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
+    progress (bool): Show a progress bar, if there is a terminal.
+    RETURNS (Tuned): What was fitted, with tables.
+    RAISES (ValueError): If there is something in the output folder, an option is out of range, or the data can't be
+        used.
+    """
+    from spacy import util
+
+    from ..evaluation.thresholds import Target
+    from ..evaluation.tuned import tune_pipeline
+    from ..evaluation.tuning import Options
+    from ._data import check_outputs, read_examples, write_text
+    from ._folders import check_folder, save_pipeline
+
+    data_path = Path(data_path)
+    check_outputs([data_path], [] if output is None else [Path(output)])
+    folder = check_folder(output_dir, force, data_path, Path(model))
+    options = Options(
+        parts=tuple(fit),
+        target=Target(precision),
+        folds=folds,
+        seed=seed,
+        shrinkage=shrinkage,
+        offset=not temperature_only,
+        min_share=min_share,
+    )
+    nlp = util.load_model(model)
+    tuned = tune_pipeline(
+        nlp,
+        read_examples(data_path, nlp),
+        options,
+        component=component,
+        symmetric=symmetric,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    save_pipeline(nlp, folder)
+    if output is not None:
+        write_text(output, _as_json(tuned))
+    return tuned
+
+
+def _as_json(tuned: "Tuned") -> str:
+    import srsly
+
+    return srsly.json_dumps(tuned.to_json(), indent=2) + "\n"
