@@ -756,3 +756,12 @@ def test_killed(tmp_path, model, n_process, sent):
     )
     assert result.exit_code == 0, result.output
     assert output.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_another_encoding_is_refused(tmp_path, model, encoding):
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_bytes("\n".join(WORDS).encode(encoding))
+    result = run(model, source, output)
+    assert result.exit_code == 1 and "The file is encoded as UTF-16" in printed(result)
+    assert not output.exists()
