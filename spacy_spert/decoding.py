@@ -123,15 +123,15 @@ class Decoder:
         starts, widths = numpy.nonzero(is_entity.T)
         spans = numpy.stack([starts, starts + widths + 1], axis=1)
         labels, scores = windows.labels[widths, starts], windows.scores[widths, starts]
-        dropped = numpy.zeros((0, 3), dtype="int64")
+        over_limit = numpy.zeros((0, 3), dtype="int64")
         if self.entities_per_token:
             owners = numpy.searchsorted(sentences, starts, side="right") - 1
             best = best_spans(scores, owners, numpy.ceil(lengths * self.entities_per_token).astype("int64"))
             if not best.all():
                 counts = numpy.bincount(owners[~best], minlength=len(lengths))
-                dropped = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
+                over_limit = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
                 spans, labels, scores = spans[best], labels[best], scores[best]
-        return Found(spans, labels, scores, dropped)
+        return Found(spans, labels, scores, over_limit)
 
     def choose_pairs(self, found: Found, sentences: Ints) -> Ints:
         """Which entities are paired: those of a sentence that are near enough and whose labels there can be a relation

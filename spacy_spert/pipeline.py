@@ -189,7 +189,7 @@ class Spert(TrainablePipe):
         # Again, as another package may have taken the name since.
         install_extension()
         offsets = numpy.cumsum([0, *(len(doc) for doc in docs)])
-        self._report_dropped(docs, offsets, scores)
+        self._report_over_limit(docs, offsets, scores)
         self._report_cut(docs, offsets, scores)
         decoder = Decoder.from_config(self.cfg)
         n_tokens = numpy.diff(numpy.searchsorted(scores.tokens, offsets)).tolist()
@@ -695,12 +695,12 @@ class Spert(TrainablePipe):
         if limit and n_found > limit:
             self._warn_once("W002", limit=limit, n=n_found, tokens=n_tokens, doc=describe_doc(doc))
 
-    def _report_dropped(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
-        if len(scores.dropped):
-            token, n_tokens, n_dropped = scores.dropped[scores.dropped[:, 2].argmax()].tolist()
+    def _report_over_limit(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
+        if len(scores.over_limit):
+            token, n_tokens, n_over = scores.over_limit[scores.over_limit[:, 2].argmax()].tolist()
             doc = docs[int(numpy.searchsorted(offsets, token, side="right")) - 1]
             limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
-            self._warn_once("W001", limit=limit, n=limit + n_dropped, tokens=n_tokens, doc=describe_doc(doc))
+            self._warn_once("W001", limit=limit, n=limit + n_over, tokens=n_tokens, doc=describe_doc(doc))
 
     def _report_cut(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
         if len(scores.cut):

@@ -183,7 +183,7 @@ WINDOWS = windows(
 def find(sentences=(0, 4), **settings):
     found = Decoder(ENTITY_LABELS, LABELS, **settings).find_entities(WINDOWS, numpy.asarray(sentences))
     rows = zip(map(tuple, found.spans.tolist()), found.labels.tolist())
-    return dict(rows), found.dropped.tolist()
+    return dict(rows), found.over_limit.tolist()
 
 
 def test_an_entity_is_what_is_more_probable_than_none():

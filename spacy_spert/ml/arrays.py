@@ -172,13 +172,13 @@ class Found(NamedTuple):
     spans (Ints): Boundaries in visible tokens, sorted by start, then end, shape (n_spans, 2).
     labels (Ints): Column of the label, 0 if it is not known, shape (n_spans,).
     scores (Floats): Probability of the label, shape (n_spans,).
-    dropped (Ints): See Scores, but for the first token, which is a visible one.
+    over_limit (Ints): See Scores, but for the first token, which is a visible one.
     """
 
     spans: Ints
     labels: Ints
     scores: Floats
-    dropped: Ints
+    over_limit: Ints
 
     @classmethod
     def given(cls, spans: Ints, labels: Ints) -> "Found":
@@ -212,7 +212,7 @@ class Scores:
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_scores (Floats): Probability of each relation label, shape (n_pairs, n_relation_labels).
     tokens (Ints): The flat tokens that the encoder sees, ascending.
-    dropped (Ints): Sentences in which entities were left out, as there were too many: their first flat token, their
+    over_limit (Ints): Sentences in which entities were left out, as there were too many: their first flat token, their
         number of visible tokens, and the number of entities left out, shape (n_sentences, 3).
     cut (Ints): Flat tokens that the encoder did not see, as its windows cut them off, ascending.
     """
@@ -223,5 +223,5 @@ class Scores:
     pairs: Ints
     pair_scores: Floats
     tokens: Ints = field(default_factory=no_ints)
-    dropped: Ints = field(default_factory=lambda: numpy.zeros((0, 3), dtype="int64"))
+    over_limit: Ints = field(default_factory=lambda: numpy.zeros((0, 3), dtype="int64"))
     cut: Ints = field(default_factory=no_ints)

@@ -335,8 +335,8 @@ class SpertNetwork(nn.Module):
             found = Found.given(layout.visible(given.spans), given.labels)
         pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
         logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
-        dropped = found.dropped.copy()
-        dropped[:, 0] = layout.tokens[dropped[:, 0]]
+        over_limit = found.over_limit.copy()
+        over_limit[:, 0] = layout.tokens[over_limit[:, 0]]
         return Scores(
             spans=layout.flat(found.spans) if given is None else given.spans,
             span_labels=found.labels,
@@ -344,7 +344,7 @@ class SpertNetwork(nn.Module):
             pairs=both_orders(pairs),
             pair_scores=decisions.relation_scores(logits.reshape(2 * len(pairs), self.sizes.n_relation_labels)),
             tokens=layout.tokens,
-            dropped=dropped,
+            over_limit=over_limit,
             cut=layout.cut,
         )
 

@@ -198,7 +198,7 @@ def search(network, embeddings, layout, spans=None, labels=None, **decisions):
 
 
 def same(scores, others):
-    for field in ("spans", "span_labels", "pairs", "dropped", "tokens"):
+    for field in ("spans", "span_labels", "pairs", "over_limit", "tokens"):
         assert getattr(scores, field).tolist() == getattr(others, field).tolist(), field
     assert scores.span_scores == pytest.approx(others.span_scores, abs=1e-6)
     assert scores.pair_scores == pytest.approx(others.pair_scores, abs=1e-6)
@@ -412,7 +412,7 @@ def equals_plain_search(network, embeddings, layout, max_distance=0):
     order = numpy.lexsort((scores.pairs[:, 1], scores.pairs[:, 0]))
     plain_order = numpy.lexsort((pairs[:, 1], pairs[:, 0]))
     assert scores.pair_scores[order] == pytest.approx(pair_scores.numpy()[plain_order], abs=1e-6)
-    assert not len(scores.dropped)
+    assert not len(scores.over_limit)
     return scores
 
 
@@ -506,7 +506,7 @@ def test_search_of_text_without_wordpieces(heads, pooling):
     layout = Layout(nothing, nothing, numpy.asarray([0]), numpy.asarray([0]), cut=numpy.asarray([3]))
     scores = search(make_network(heads=heads, pooling=pooling), torch.ones(2, WIDTH, dtype=torch.float64), layout)
     assert scores.spans.shape == scores.pairs.shape == (0, 2)
-    assert scores.dropped.shape == (0, 3)
+    assert scores.over_limit.shape == (0, 3)
     assert scores.cut.tolist() == [3]
 
 
@@ -517,18 +517,18 @@ def test_entities_per_token_keeps_the_best_of_each_sentence(per_token):
     everything = search(network, embeddings, layout)
     limited = search(network, embeddings, layout, entities_per_token=per_token)
     owners = layout.sentence_of(layout.visible(everything.spans)[:, 0])
-    expected, dropped = [], []
+    expected, over_limit = [], []
     for sentence, pieces in enumerate(SENTENCES):
         found = numpy.nonzero(owners == sentence)[0]
         best = sorted(found, key=lambda i: -everything.span_scores[i])[: int(numpy.ceil(len(pieces) * per_token))]
         expected.extend(sorted(best))
         if len(found) > len(best):
             first = int(layout.tokens[layout.sentences[sentence]])
-            dropped.append([first, len(pieces), len(found) - len(best)])
-    assert dropped
+            over_limit.append([first, len(pieces), len(found) - len(best)])
+    assert over_limit
     assert limited.spans.tolist() == everything.spans[expected].tolist()
     assert limited.span_labels.tolist() == everything.span_labels[expected].tolist()
-    assert limited.dropped.tolist() == dropped
+    assert limited.over_limit.tolist() == over_limit
     new = {old: i for i, old in enumerate(expected)}
     kept = [(new[i], new[j]) for i, j in everything.pairs.tolist() if i in new and j in new]
     assert sorted(map(tuple, limited.pairs.tolist())) == sorted(kept)
