@@ -7,7 +7,7 @@ from spacy.tokens import Span
 from util import CNN, SYMMETRIC, TEXTS, initialize, train
 
 from spacy_spert import Extractor
-from spacy_spert.alignment import sentence_bounds
+from spacy_spert.sentences import sentence_bounds
 
 WORDS = [text for text, _, _ in TEXTS]
 
