@@ -7,19 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .checkpoint import import_checkpoint
     from .evaluation.drawing import displacy_relations
     from .extraction.export import Triple, to_networkx, to_triples
     from .extraction.extractor import Extractor
     from .formats.jsonl import to_json
+    from .pipeline import Spert
     from .relations import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
 
 __version__ = "0.1.0"
 __all__ = [
     "Extractor",
     "Relation",
+    "Spert",
     "Triple",
     "displacy_relations",
     "get_relations",
+    "import_checkpoint",
     "install_extension",
     "join_docs",
     "set_relations",
@@ -34,9 +38,11 @@ __all__ = [
 _LAZY = {
     "Extractor": "extraction.extractor",
     "Relation": "relations",
+    "Spert": "pipeline",
     "Triple": "extraction.export",
     "displacy_relations": "evaluation.drawing",
     "get_relations": "relations",
+    "import_checkpoint": "checkpoint",
     "install_extension": "relations",
     "join_docs": "relations",
     "set_relations": "relations",

@@ -60,7 +60,7 @@ HEAD_WEIGHTS = {
 ENCODER = "bert."
 # SpERT has no use for it and newer versions may save none, but spacy-transformers expects it. Then it is all zeros.
 POOLER = "bert.pooler."
-# Older versions of transformers saved these as well; they count positions and are no weights.
+# Older versions of transformers saved these as well; they count positions and are not weights.
 BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
 # Where each size of BERT can be seen: a matrix and its axis.
 SIZES = {
@@ -74,7 +74,7 @@ SIZES = {
 # place of this one would go unnoticed.
 ENCODER_NAME = "imported from a SpERT checkpoint: train it on with source, it can't be loaded by name"
 BATCH_SIZE = 128
-STRIDED_SPANS = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 256, "stride": 192}
+STRIDED_SPANS = {"@span_getters": "spacy-spert.strided_spans.v1", "window": 256, "stride": 192}
 SENTENCE_SPANS = {"@span_getters": "spacy-transformers.sent_spans.v1"}
 
 
@@ -150,7 +150,7 @@ def read_weights(path: Path) -> Weights:
         raise ValueError(Errors.S052.format(path=path, reason=f"it holds a {type(weights).__name__}"))
     for name, value in weights.items():
         if not isinstance(name, str) or not _is_plain(value, path.stat().st_size):
-            reason = f"{_show(name)} is no ordinary tensor ({type(value).__name__})"
+            reason = f"{_show(name)} is not an ordinary tensor ({type(value).__name__})"
             raise ValueError(Errors.S052.format(path=path, reason=reason))
     return {name: value for name, value in weights.items() if name not in BUFFERS}
 

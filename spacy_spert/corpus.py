@@ -55,7 +55,7 @@ class SentenceCorpus(Corpus):
             yield example
 
     def make_examples(self, nlp: Language, reference_docs: Iterable[Doc]) -> Iterator[Example]:
-        """Pair annotated documents with such that the pipeline has yet to annotate.
+        """Pair annotated documents with documents that the pipeline has yet to annotate.
 
         nlp (Language): The pipeline.
         reference_docs (Iterable[Doc]): The annotated documents.

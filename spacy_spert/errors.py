@@ -104,7 +104,7 @@ class Errors(metaclass=ErrorsWithCodes):
     S040 = "The pipeline has no 'spert' component. Its components are {names}."
     S041 = "No documents in {path}. Expected a file that ends in '.spacy', or a folder of such files."
     S042 = "The pipeline has several 'spert' components: {names}. Choose one of them (--component)."
-    S043 = "'{name}' is no 'spert' component of the pipeline. Choose one of {names}."
+    S043 = "'{name}' is not a 'spert' component of the pipeline. Choose one of {names}."
     S044 = (
         "Can't score relations with the gold entities: component '{name}' predicts no relations. It was trained with "
         "task = 'entities', or without any relation in its data."
@@ -117,11 +117,11 @@ class Errors(metaclass=ErrorsWithCodes):
     S047 = "Can't read {path} as spaCy's binary format (.spacy): {error}"
     S048 = "Can't write {path}: {reason}. Give the name of a file that is not needed for something else."
     S050 = (
-        "{path} is no folder of a SpERT checkpoint: {missing} is missing. A checkpoint has config.json, vocab.txt, and "
-        "model.safetensors or pytorch_model.bin."
+        "{path} is not the folder of a SpERT checkpoint: {missing} is missing. A checkpoint has config.json, "
+        "vocab.txt, and model.safetensors or pytorch_model.bin."
     )
     S051 = (
-        "Can't read {path}: expected a file of at most {limit} MB, which is no link to another folder. Put the file "
+        "Can't read {path}: expected a file of at most {limit} MB, not a link to another folder. Put the file "
         "itself there if it belongs to the checkpoint."
     )
     S052 = (
@@ -168,7 +168,7 @@ class Errors(metaclass=ErrorsWithCodes):
     S065 = "The line is longer than {limit} bytes."
     S066 = "Can't use {one} with {other}. {why}"
     S067 = (
-        "A worker process ended all of a sudden, usually because memory ran out. Use a smaller --batch-size or fewer "
+        "A worker process ended suddenly, usually because memory ran out. Use a smaller --batch-size or fewer "
         "processes (--n-process)."
     )
     S068 = "The pipeline {names} returned {got} documents for {n} texts."

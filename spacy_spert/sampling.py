@@ -14,7 +14,7 @@ class Sampling:
     """How samples are drawn.
 
     max_width (int): Longest span, in visible tokens.
-    negative_spans (int): How many spans that are no entities to draw from each sentence.
+    negative_spans (int): How many spans that are not entities to draw from each sentence.
     negative_relations (int): How many pairs that are not related to draw from each sentence.
     max_distance (int): Most visible tokens between the two spans of a negative pair; 0 for no limit.
     weak (bool): Draw negative pairs from all spans of the sample instead of the entities.
@@ -106,7 +106,7 @@ def sample_sentence(
 
 
 def sample_negative_spans(unknown: Bools, max_width: int, gold: Ints, count: int) -> Ints:
-    """Draw spans of a sentence that are no entities (section 3.4 of the paper).
+    """Draw spans of a sentence that are not entities (section 3.4 of the paper).
 
     unknown (Bools): Which tokens are not annotated; no span that touches one is drawn. Shape (n_tokens,).
     max_width (int): Longest span.

@@ -271,7 +271,7 @@ class TestWrongFolder:
     @pytest.mark.parametrize("name", ["config.json", "vocab.txt", "pytorch_model.bin"])
     def test_missing_file(self, checkpoint, name):
         (checkpoint / name).unlink()
-        with pytest.raises(ValueError, match=f"no folder of a SpERT checkpoint: .*{name} is missing"):
+        with pytest.raises(ValueError, match=f"not the folder of a SpERT checkpoint: .*{name} is missing"):
             load(checkpoint)
 
     def test_no_folder(self, checkpoint):
@@ -283,7 +283,7 @@ class TestWrongFolder:
     def test_link_to_another_folder(self, checkpoint, name):
         (checkpoint / name).rename(checkpoint.parent / name)
         (checkpoint / name).symlink_to(checkpoint.parent / name)
-        with pytest.raises(ValueError, match=f"Can't read .*{name}: .*no link to another folder"):
+        with pytest.raises(ValueError, match=f"Can't read .*{name}: .*not a link to another folder"):
             load(checkpoint)
 
     def test_link_within_the_folder(self, checkpoint, expected):
@@ -498,12 +498,12 @@ class TestWrongWeights:
         [
             ([torch.zeros(2)], "it holds a list"),
             ({}, "it holds a dict"),
-            ({"model": {"a": torch.zeros(2)}}, r"'model' is no ordinary tensor \(dict\)"),
-            ({1: torch.zeros(2)}, "1 is no ordinary tensor"),
-            ({"a": torch.eye(2).to_sparse()}, "'a' is no ordinary tensor"),
-            ({"a": torch.zeros(2, device="meta")}, "'a' is no ordinary tensor"),
+            ({"model": {"a": torch.zeros(2)}}, r"'model' is not an ordinary tensor \(dict\)"),
+            ({1: torch.zeros(2)}, "1 is not an ordinary tensor"),
+            ({"a": torch.eye(2).to_sparse()}, "'a' is not an ordinary tensor"),
+            ({"a": torch.zeros(2, device="meta")}, "'a' is not an ordinary tensor"),
             # Few bytes that want to become many.
-            ({"a": torch.zeros(1).expand(10**9, 10**3)}, "'a' is no ordinary tensor"),
+            ({"a": torch.zeros(1).expand(10**9, 10**3)}, "'a' is not an ordinary tensor"),
         ],
     )
     def test_no_state_dict(self, checkpoint, content, message):

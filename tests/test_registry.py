@@ -24,6 +24,7 @@ REGISTRIES = {
     "spacy_callbacks": "callbacks",
     "thinc_optimizers": "optimizers",
     "spacy_cli": "cli",
+    "spacy_span_getters": "span_getters",
 }
 # Those of the package's own registries.
 FORMATS = {"spacy_spert_readers": readers, "spacy_spert_writers": writers, "spacy_spert_records": records}
@@ -49,6 +50,7 @@ def test_declared_names():
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
         ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
         ("spacy_readers", "spacy-spert.Corpus.v1"),
+        ("spacy_span_getters", "spacy-spert.strided_spans.v1"),
         ("spacy_scorers", "spacy-spert.spert_scorer.v1"),
         ("thinc_optimizers", "spacy-spert.AdamW.v1"),
         ("spacy_cli", "spert"),

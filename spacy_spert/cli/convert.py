@@ -58,7 +58,7 @@ def convert_cli(
     """
     Convert a corpus with entities and relations to spaCy's binary format
     (--from), or back to JSON (--to). What can't be kept is counted by reason;
-    broken records are named by file and line and passed over.
+    broken records are named by file and line and skipped.
     """
     losses = Losses(strict=strict)
     named = {

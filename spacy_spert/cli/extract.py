@@ -19,7 +19,7 @@ from ..extraction.codec import INPUTS, OUTPUTS, header
 from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
-from ..formats.lines import BEGIN, Line, batch_lines, read_lines
+from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
 from ..formats.losses import tally
 from . import app
 
@@ -60,8 +60,8 @@ def extract_cli(
 ) -> None:
     """
     Write the entities and relations of texts as they come, with little memory.
-    Lines that can't be used are named and passed over. An interrupted run goes
-    on with --resume.
+    Lines that can't be used are named and skipped. An interrupted run is continued
+    with --resume.
     """
     from spacy.cli._util import setup_gpu
     from tqdm import tqdm  # type: ignore[import-untyped]
@@ -109,7 +109,7 @@ def extract_cli(
     for reason, n in counts.items():
         _say("warn", f"{n} {reason}")
     if bad:
-        _say("warn", f"{bad} lines passed over")
+        _say("warn", f"{bad} lines skipped")
     _say("good", f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
     if bad and not kept["texts"]:
         raise typer.Exit(1)
@@ -148,7 +148,7 @@ def extract(
     resume (bool): Go on with an interrupted run.
     force (bool): Write the output anew if it exists.
     strict (bool): Make a line that can't be used an error. What was written before it stays.
-    report (Optional[Callable[[str], Any]]): Called with a message for each line that is passed over; by default the
+    report (Optional[Callable[[str], Any]]): Called with a message for each line that is skipped; by default the
         messages are logged.
     progress (bool): Show a progress bar.
     RETURNS (Counter[str]): The number of "texts", "entities" and "relations" written, of "bad" lines, and of fields
@@ -261,6 +261,10 @@ def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, 
 
 
 def _open_input(path: Path) -> ContextManager[IO[bytes]]:
+    if path.is_file():
+        # Before there is an output that a further run would have to go on with.
+        with path.open("rb") as file_:
+            check_encoding(file_.read(4))
     return nullcontext(_standard("stdin").buffer) if path == PIPE else path.open("rb")
 
 
@@ -282,7 +286,7 @@ def _standard(name: str) -> Any:
 
 
 def _outlook(output: Path) -> str:
-    return "What was written stays; --resume goes on with it." if progress_path(output).exists() else ""
+    return "What was written stays; --resume continues it." if progress_path(output).exists() else ""
 
 
 def _say(kind: str, *text: str) -> None:

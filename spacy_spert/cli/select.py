@@ -74,7 +74,7 @@ def select_cli(
         _say("fail", "Nothing was written", str(err))
         raise typer.Exit(1) from err
     if counts["bad"]:
-        _say("warn", f"{counts['bad']} lines passed over")
+        _say("warn", f"{counts['bad']} lines skipped")
     if counts["selected"] < n:
         _say("warn", f"The pool has only {counts['selected']} texts that can be used")
     _say("good", f"Wrote {output_path}: {counts['selected']} of {counts['texts']} texts")
@@ -106,7 +106,7 @@ def select(
     batch_size (int): How many texts are processed at a time.
     component (Optional[str]): The name of the component, needed only if there are several.
     force (bool): Write the output anew if it exists.
-    report (Callable[[str], Any]): Called with a message for each line that is passed over.
+    report (Callable[[str], Any]): Called with a message for each line that is skipped.
     progress (bool): Show a progress bar.
     options: Options of the format to write.
     RETURNS (Counter[str]): The number of "texts" that were read, those "selected", and "bad" lines.

@@ -31,7 +31,7 @@ from .losses import Losses, shorten
 EFFECT = "Adverse-Effect"
 DRUG = "Drug"
 RELATION = "Adverse-Effect"
-# An amount with its unit, which is no drug.
+# An amount with its unit, which is not a drug.
 DOSE = re.compile(r"[\d.,/ -]*\d[\d.,/ -]*(g|mg|mcg|ug|µg|ng|kg|ml|l|dl|iu|u|units?|mu|meq|mmol|gy|%)\b", re.IGNORECASE)
 
 

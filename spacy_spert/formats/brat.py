@@ -8,7 +8,7 @@
   with each CR LF as one or each line break as two; UTF-16 units or bytes; a byte order mark as one or not at all. A
   choice other than the first is counted. The text after the offsets is checked but for blanks.
 - Parts of an entity ("PER 0 3;4 8") between which there are only blanks or line breaks are one span. Other
-  discontinuous entities are no spans: they are counted and left out with their relations.
+  discontinuous entities are not spans: they are counted and left out with their relations.
 - Relations have two roles of any names. They go from Arg1 to Arg2; with other names from the first to the second,
   unless `head_roles` and `tail_roles` say otherwise.
 - A relation to an event means its trigger.

@@ -4,7 +4,7 @@
 
       {(0, 3): {"LIVES_IN": 1.0, "BORN_IN": 0.0}, (3, 0): {"LIVES_IN": 0.0, "BORN_IN": 0.0}}
 
-  where a pair is the first tokens of head and tail. What scores below `threshold` is no relation.
+  where a pair is the first tokens of head and tail. What scores below `threshold` is not a relation.
 - "spacy-llm": a list of relations from `dep` to `dest`, which are indices into doc.ents,
 
       [{"dep": 0, "dest": 1, "relation": "LIVES_IN"}]

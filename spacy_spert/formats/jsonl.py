@@ -171,7 +171,7 @@ def relations_given(record: Dict[str, Any], losses: Losses, key: str = "relation
     losses (Losses): Where to count.
     key (str): The name of the field.
     RETURNS (bool): Whether the field is there. If it is an empty list, there are known to be none.
-    RAISES (ValueError): If it is no list.
+    RAISES (ValueError): If it is not a list.
     """
     if record.get(key) is None:
         losses.note(Reasons.NOT_ANNOTATED.format(key=key))

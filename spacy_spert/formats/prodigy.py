@@ -6,7 +6,7 @@
      "child_span": {...}}], "answer": "accept"}
 
 - `token_end` is inclusive. `head` and `child` are the last tokens of the spans; `head_span` and `child_span`, where
-  they are there, give the spans in full. A relation may join tokens that are no span: it is counted and left out.
+  they are there, give the spans in full. A relation may join tokens that are not a span: it is counted and left out.
 - Only accepted answers are read; others are counted. Tasks that are to be annotated have no answer.
 - Spans and relations that a model found may have a `score`, which Prodigy leaves there. It is written and read.
 - What the offsets of tokens count is found by their texts; characters if these don't tell. Without "relations" they are

@@ -7,7 +7,7 @@
 - A relation names its head and tail by their offsets: [head start, head end, tail start, tail end, label].
 - `ner` and `relations` may be left out; what is left out has not been annotated.
 - `doc_key` goes to `doc.user_data["meta"]`, and the number of the sentence if there is one Doc per sentence.
-- Predicted entries have scores after the label; they are passed over. Other fields are counted: coreference clusters,
+- Predicted entries have scores after the label; they are skipped. Other fields are counted: coreference clusters,
   events.
 - SciERC's symmetric relations are COMPARE and CONJUNCTION. Some of its relations are given twice.
 """

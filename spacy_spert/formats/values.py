@@ -17,7 +17,7 @@ def expect(value: Any, kind: Any, where: str) -> Any:
     """Check the type of a value from a file.
 
     value (Any): The value.
-    kind (Any): A type or a tuple of types. A boolean is no number here, nor is one beyond 64 bits.
+    kind (Any): A type or a tuple of types. A boolean is not a number here, nor is one beyond 64 bits.
     where (str): How to call it in a message.
     RETURNS (Any): The value.
     RAISES (ValueError): If it has another type.
@@ -62,7 +62,7 @@ def entries(record: Dict[str, Any], key: str, required: bool = True) -> List[Tup
     key (str): The name of the list.
     required (bool): Whether it must be there. If not, null stands for an empty list as well.
     RETURNS (List[Tuple[str, Any]]): How to call each entry in a message, and the entry.
-    RAISES (ValueError): If it is no list.
+    RAISES (ValueError): If it is not a list.
     """
     values = take(record, key, list) if required or record.get(key) is not None else []
     return [(f"'{key}'[{i}]", value) for i, value in enumerate(values)]
@@ -87,7 +87,7 @@ def read_score(record: Dict[str, Any], where: str, default: Any = None) -> Any:
     where (str): How to call it in a message.
     default (Any): What to return where there is none.
     RETURNS (Any): The value of "score".
-    RAISES (ValueError): If it is no number.
+    RAISES (ValueError): If it is not a number.
     """
     return take(record, "score", (int, float), where) if record.get("score") is not None else default
 

@@ -141,7 +141,7 @@ class Samples:
 
 
 class NearMisses(NamedTuple):
-    """Which spans that are no entities are paired with entities in training, to learn that they are not related.
+    """Which spans that are not entities are paired with entities in training, to learn that they are not related.
 
     number (int): Most of them in each sentence, those that look most like entities; 0 for none.
     max_none (float): They look like entities if the probability of "none" is below this.
@@ -158,7 +158,7 @@ class Windows(NamedTuple):
 
     labels (Ints): Column of the most probable entity label, shape (max_width, n_tokens).
     scores (Floats): Its probability, same shape.
-    none (Floats): Probability that it is no entity, same shape.
+    none (Floats): Probability that it is not an entity, same shape.
     """
 
     labels: Ints

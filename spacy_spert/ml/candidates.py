@@ -81,7 +81,7 @@ def near_miss_pairs(
 
     spans (Ints): The spans, shape (n_spans, 2).
     is_entity (Bools): Which of them are entities, shape (n_spans,).
-    none (Floats): What the classifier of spans takes for the probability that they are no entities, shape (n_spans,).
+    none (Floats): What the classifier of spans takes for the probability that they are not entities, shape (n_spans,).
     sentences (Ints): Sentence of each span, shape (n_spans,).
     number (int): Most near misses of each sentence, those with the lowest probability.
     max_none (float): They must be below this probability.

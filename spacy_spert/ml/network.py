@@ -232,15 +232,12 @@ class SpertNetwork(nn.Module):
         labels, scores, none = to_host(found)
         return Windows(labels.astype("int64"), scores.astype("float32"), none.astype("float32"))
 
-    def score_both_orders(
-        self, encoded: Encoded, found: Found, pairs: Ints, temperature: float = 1.0, *, given: bool = False
-    ) -> Floats:
+    def score_both_orders(self, encoded: Encoded, found: Found, pairs: Ints, *, given: bool = False) -> Floats:
         """Score pairs of found spans in both orders, from the terms of contexts, heads and tails.
 
         encoded (Encoded): The encoder's output.
         found (Found): The spans.
         pairs (Ints): Indices of spans, the first before the second, sorted, shape (n_pairs, 2).
-        temperature (float): Of the probabilities of the span labels.
         given (bool): Whether the labels of the spans are given rather than found.
         RETURNS (Floats): Logits, shape (n_pairs, 2, n_relation_labels).
         """
@@ -269,8 +266,9 @@ class SpertNetwork(nn.Module):
             pieces = encoded.pieces(stretch)
             features = plan.take(pieces, self.width_embedding.weight)
             if self.relation_head.uses_labels:
+                # As in training, whatever the temperature of the scores that come out.
                 owners = encoded.contexts.index_select(0, plan.owners)
-                span_logits = self.span_head(owners, features, False) / temperature
+                span_logits = self.span_head(owners, features, False)
                 features = self._labelled(features, span_logits, None if labels is None else indices[labels])
             as_head, as_tail = (self.relation_head.side_terms(side, features) for side in ("head", "tail"))
             for pool, one, two in parts:
@@ -336,7 +334,7 @@ class SpertNetwork(nn.Module):
         else:
             found = Found.given(layout.visible(given.spans), given.labels)
         pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
-        logits = self.score_both_orders(encoded, found, pairs, decisions.temperature, given=given is not None)
+        logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
         dropped = found.dropped.copy()
         dropped[:, 0] = layout.tokens[dropped[:, 0]]
         return Scores(

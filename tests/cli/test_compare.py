@@ -75,7 +75,7 @@ def test_gold_entities_are_given_to_both(paths):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"component_b": "other"}, "'other' is no 'spert' component"),
+        ({"component_b": "other"}, "'other' is not a 'spert' component"),
         ({"symmetric": "never"}, "Can't score with symmetric = 'never'"),
         ({"report": "."}, "Can't write .*: it is a folder"),
         ({"output": "same", "report": "same"}, "it is the other output as well"),

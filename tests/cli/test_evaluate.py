@@ -172,7 +172,7 @@ def test_sentence_marks_of_the_data(tmp_path, paths, doc):
         ({"data_path": "broken.spacy"}, r"Can't read .*broken.spacy as spaCy's binary format"),
         ({"data_path": "unannotated.spacy"}, r"None of the 1 documents is annotated.*doc.spans\['spert'\]"),
         ({"model": "blank"}, "has no 'spert' component"),
-        ({"component": "other"}, r"'other' is no 'spert' component of the pipeline. Choose one of \['spert'\]"),
+        ({"component": "other"}, r"'other' is not a 'spert' component of the pipeline. Choose one of \['spert'\]"),
         ({"margin": 3.0}, "Got: 3.0"),
         ({"report": "."}, "Can't write .*: it is a folder"),
         ({"output": "data.spacy"}, "Can't write .*data.spacy: it is the data"),

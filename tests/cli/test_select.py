@@ -98,7 +98,7 @@ def test_lines_that_cannot_be_used_are_named(tmp_path, model, pool):
         (13, "Expected 'meta'"),
     ):
         assert f"{pool}:{line}: {reason}" in text
-    assert "4 lines passed over" in printed(result)
+    assert "4 lines skipped" in printed(result)
     assert len(read(tmp_path / "out.jsonl")) == 3
 
 
@@ -117,7 +117,7 @@ def test_text_a_line_and_stdout(tmp_path, model):
         (["--to", "brat"], "Unknown format 'brat'. Choose one of: doccano, jsonl, labelstudio"),
         (["--to", "prodigy", "-o", "offsets=bytes"], "The format 'prodigy' has no option 'offsets'"),
         (["--from", "csv"], "Unknown format 'csv'. Choose one of: jsonl, txt"),
-        (["--component", "other"], "'other' is no 'spert' component"),
+        (["--component", "other"], "'other' is not a 'spert' component"),
     ],
 )
 def test_wrong_arguments(tmp_path, model, pool, args, expected):

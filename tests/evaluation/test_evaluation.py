@@ -179,7 +179,7 @@ def test_several_components():
     assert evaluate_pipeline(nlp, make_examples(nlp), component="one").component == "one"
     with pytest.raises(ValueError, match=r"several 'spert' components: \['one', 'two'\]"):
         evaluate_pipeline(nlp, make_examples(nlp))
-    with pytest.raises(ValueError, match=r"'ner' is no 'spert' component.*\['one', 'two'\]"):
+    with pytest.raises(ValueError, match=r"'ner' is not a 'spert' component.*\['one', 'two'\]"):
         evaluate_pipeline(nlp, make_examples(nlp), component="ner")
 
 

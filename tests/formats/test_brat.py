@@ -167,5 +167,5 @@ def test_a_relation_to_an_event_means_its_trigger(tmp_path):
     assert losses.counts == {
         "brat: event not kept": 1,
         "relation: to an event, kept to its trigger": 1,
-        "relation: head or tail is no entity": 1,
+        "relation: head or tail is not an entity": 1,
     }

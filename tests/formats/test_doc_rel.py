@@ -59,7 +59,7 @@ def test_rel_component_counts_what_is_no_relation(tmp_path):
     (doc,), losses = read(read_rel_component, store(tmp_path / "a.spacy", odd))
     assert rows(doc) == [[0, 1, "A", 1.0]]
     assert losses.counts == {
-        "relation: head or tail is no entity": 1,
+        "relation: head or tail is not an entity": 1,
         "relation: head and tail are the same": 1,
         "relation: can't be read": 2,
     }
@@ -76,7 +76,7 @@ def test_spacy_llm(tmp_path):
     assert rows(second) == []
     assert losses.counts == {
         "relation: given twice, merged": 1,
-        "relation: head or tail is no entity": 2,
+        "relation: head or tail is not an entity": 2,
         "relation: head and tail are the same": 1,
         "relation: can't be read": 2,
     }

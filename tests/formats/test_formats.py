@@ -72,7 +72,7 @@ def test_scierc_per_sentence_counts_what_crosses_sentences(tmp_path):
     assert docs[1].user_data["meta"] == {"doc_key": "X1", "sentence": 1}
     assert losses.counts == {Reasons.NO_ENTITY: 1}
     assert uncoded(losses.places[Reasons.NO_ENTITY]) == [
-        f"{path}:1, sentence 1: Relation (6, 6) -> (0, 1) ('SAME'): its tail is no entity of this record."
+        f"{path}:1, sentence 1: Relation (6, 6) -> (0, 1) ('SAME'): its tail is not an entity of this record."
     ]
 
 
@@ -265,7 +265,7 @@ def test_conll04_broken_and_lost(tmp_path):
         f"{path}:3: Line 4: expected 9 columns, got 6: ['5', 'O', '1', 'O', 'X', 'b']",
     ]
     assert uncoded(losses.places[Reasons.NO_ENTITY]) == [
-        f"{path}:8: Relation 0 -> 1 ('Live_In'): its tail is no entity of this record."
+        f"{path}:8: Relation 0 -> 1 ('Live_In'): its tail is not an entity of this record."
     ]
 
 

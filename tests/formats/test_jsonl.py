@@ -133,8 +133,8 @@ def strict_message(path):
 @pytest.mark.parametrize(
     "record,reason,expected",
     [
-        (token_record(PAIR, [relation(0, 2)]), Reasons.NO_ENTITY, "Relation 0 -> 2 ('R'): its tail is no entity"),
-        (token_record(PAIR, [relation(-1, 1)]), Reasons.NO_ENTITY, "Relation -1 -> 1 ('R'): its head is no entity"),
+        (token_record(PAIR, [relation(0, 2)]), Reasons.NO_ENTITY, "Relation 0 -> 2 ('R'): its tail is not an entity"),
+        (token_record(PAIR, [relation(-1, 1)]), Reasons.NO_ENTITY, "Relation -1 -> 1 ('R'): its head is not an entity"),
         (token_record(PAIR, [relation(1, 1)]), Reasons.SELF, "Relation 1 -> 1 ('R') relates an entity to itself"),
         (token_record([{"start": 0, "end": 1}]), "entity: can't be read", "'label' is missing from 'entities'[0]"),
         (token_record([entity(0, 1, "")]), "entity: no label", "Entity 0 (0-1, '') has no label"),
@@ -410,7 +410,7 @@ def test_spert_json_odd_relation_and_broken_record(tmp_path):
     docs = list(read_spert_json(path, NLP, losses))
     assert [rows(doc) for doc in docs] == [[(1, 0, "LIVES_IN", 1.0)]] * 2
     assert uncoded(losses.places) == {
-        Reasons.NO_ENTITY: [f"{path}, record 2: Relation 0 -> 9 ('X'): its tail is no entity of this record."],
+        Reasons.NO_ENTITY: [f"{path}, record 2: Relation 0 -> 9 ('X'): its tail is not an entity of this record."],
         Reasons.BROKEN: [f"{path}, record 3: Expected the record to be an object, got: 3"],
     }
 

@@ -264,7 +264,7 @@ def test_brat_writes_a_new_folder_or_nothing(tmp_path):
         write_brat([predicted()], folder, Losses())
     broken = predicted(meta={"id": "b"})
     broken.spans["spert"].attrs["relations"].append([0, 9, "r", 1.0])
-    with pytest.raises(StrictError, match=r"document 2, .*: its tail is no entity"):
+    with pytest.raises(StrictError, match=r"document 2, .*: its tail is not an entity"):
         write_brat([predicted(), broken], tmp_path / "other")
     assert sorted(folder.iterdir()) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

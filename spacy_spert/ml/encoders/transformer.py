@@ -10,7 +10,7 @@ Rules, the same for every window:
   the pieces of both, and so has what lies between two spans of different windows.
 - A sentence is represented by the special token of its window, or the mean of those of the windows that hold any of
   its tokens; by the maximum over its wordpieces where there is none.
-- A token without wordpieces adds nothing. A span that has none is no candidate; gold annotation lost in this way is
+- A token without wordpieces adds nothing. A span that has none is not a candidate; gold annotation lost in this way is
   counted at initialization, and what a window cut off is reported at prediction.
 """
 
