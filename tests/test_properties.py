@@ -16,7 +16,7 @@ from spacy.util import fix_random_seed
 from spacy.vocab import Vocab
 from strategies import ENTITY_LABELS, RELATION_LABELS, SYMMETRIC, WORDS, Annotated, documents, examples, pairs
 from thinc.api import Model
-from util import CNN, SENT_SPANS, add_transformer, assert_same_predictions, strided, torch_head
+from util import CNN, SENT_SPANS, add_transformer, assert_same_predictions, strided, torch_head, visible_tokens
 
 from spacy_spert.ml.arrays import Scores
 from spacy_spert.ml.candidates import both_orders
@@ -154,12 +154,15 @@ def check_entities(cfg, doc, before):
     scores = doc.spans["spert"].attrs["scores"]
     assert len(scores) == len(found) and all(0.0 < score <= 1.0 for score in scores)
     sentences = sentences_of(doc)
+    visible = visible_tokens(doc)
     for start, end, label in found:
-        assert 0 < end - start <= cfg["max_span_width"] and label in ENTITY_LABELS
+        assert start in visible and end - 1 in visible and label in ENTITY_LABELS
+        assert sum(start <= i < end for i in visible) <= cfg["max_span_width"]
         assert sentences[start] == sentences[end - 1]
     if cfg["entities_per_token"]:
         for i in set(sentences):
-            limit = math.ceil(sentences.count(i) * cfg["entities_per_token"])
+            n_tokens = sum(sentences[token] == i for token in visible)
+            limit = math.ceil(n_tokens * cfg["entities_per_token"])
             assert sum(sentences[start] == i for start, _, _ in found) <= limit
     kept = [] if cfg["overwrite_ents"] else earlier
     assert set(kept) <= set(ents) <= {*kept, *found}
@@ -172,7 +175,7 @@ def check_relations(cfg, doc):
     # A component for entities says nothing of relations.
     rows = doc.spans["spert"].attrs["relations"] if cfg["task"] != "entities" else []
     assert ("relations" in doc.spans["spert"].attrs) == (cfg["task"] != "entities")
-    relations = doc._.relations
+    relations, visible = doc._.relations, visible_tokens(doc)
     assert len(relations) == len(rows)
     assert len({(head, tail, label) for head, tail, label, _ in rows}) == len(rows)
     for (i, j, label, score), relation in zip(rows, relations):
@@ -183,9 +186,10 @@ def check_relations(cfg, doc):
         assert relation.label == label and label in RELATION_LABELS
         assert relation.score == score and cfg["relation_threshold"] <= score <= 1.0
         if cfg["max_relation_distance"]:
-            assert max(head[0], tail[0]) - min(head[1], tail[1]) <= cfg["max_relation_distance"]
+            between = range(min(head[1], tail[1]), max(head[0], tail[0]))
+            assert sum(i in between for i in visible) <= cfg["max_relation_distance"]
     if cfg["relations_per_token"]:
-        assert len(rows) <= math.ceil(len(doc) * cfg["relations_per_token"])
+        assert len(rows) <= math.ceil(len(visible) * cfg["relations_per_token"])
 
 
 def sentences_of(doc):
@@ -225,18 +229,18 @@ def test_a_permuted_batch_gives_permuted_answers(nlp, rows, data, sizes):
 @contextmanager
 def margins(nlp):
     """By how much the best label of a candidate was better than the second, for the closest of each batch."""
-    head = torch_head(nlp)
-    score_all_spans = head.score_all_spans
+    head = torch_head(nlp).span_head
+    score = head.score
     smallest = []
 
-    def note_margin(encoded):
-        logits, valid = score_all_spans(encoded)
-        best, second = logits.topk(2, dim=0).values
-        smallest.extend((best - second).numpy()[valid].min(initial=1.0, keepdims=True).tolist())
-        return logits, valid
+    def note_margin(hidden, is_train):
+        logits = score(hidden, is_train)
+        best, second = logits.topk(2).values.unbind(dim=-1)
+        smallest.extend((best - second).numpy().reshape(-1).min(initial=1.0, keepdims=True).tolist())
+        return logits
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head, "score_all_spans", note_margin)
+        patch.setattr(head, "score", note_margin)
         yield smallest
 
 
@@ -285,7 +289,7 @@ def as_scores(lengths, found):
         span_scores=flat(2, 1, "float32")[:, 0],
         pairs=flat(3, 2, "int64", first),
         pair_scores=flat(4, len(RELATION_LABELS), "float32"),
-        over_limit=numpy.zeros(sum(map(bool, lengths)), dtype="int64"),
+        tokens=numpy.arange(sum(lengths)),
     )
 
 

@@ -11,10 +11,11 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_model_from_config
 from spacy.vocab import Vocab
-from thinc.api import Adam, Optimizer
+from thinc.api import Adam, NumpyOps, Optimizer
 
 from spacy_spert.evaluation.run import Evaluation, compare
 from spacy_spert.ml.arrays import Layout
+from spacy_spert.ml.encoders import get_layout
 from spacy_spert.relations import set_entities
 from spacy_spert.sentences import sentence_bounds
 
@@ -315,3 +316,11 @@ def make_samples(spert, examples):
     sentences = numpy.unique(numpy.searchsorted(tokens, sentence_bounds(docs)))
     n_tokens = numpy.arange(len(tokens) + 1)
     return spert.get_samples(examples, Layout(tokens, n_tokens[:-1], n_tokens, sentences))
+
+
+def visible_tokens(doc):
+    """The tokens of a predicted document that its encoder saw."""
+    data = doc._.trf_data if doc.has_extension("trf_data") else None
+    if data is None or not len(doc):
+        return [token.i for token in doc if not token.is_space]
+    return get_layout(NumpyOps(), [doc], [data])[1].tokens.tolist()

@@ -19,7 +19,7 @@ from ..extraction.codec import INPUTS, OUTPUTS, header
 from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
-from ..formats.lines import BEGIN, Line, batch_lines, read_lines
+from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
 from ..formats.losses import tally
 from . import app
 
@@ -261,6 +261,10 @@ def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, 
 
 
 def _open_input(path: Path) -> ContextManager[IO[bytes]]:
+    if path.is_file():
+        # Before there is an output that a further run would have to go on with.
+        with path.open("rb") as file_:
+            check_encoding(file_.read(4))
     return nullcontext(_standard("stdin").buffer) if path == PIPE else path.open("rb")
 
 

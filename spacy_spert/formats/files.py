@@ -6,7 +6,6 @@ that is broken; the place is added and the record skipped here. What a broken re
 `held(record)`, which must take any value.
 """
 
-import codecs
 import io
 import os
 import shutil
@@ -28,30 +27,10 @@ Build = Callable[[Any, str], Iterable[Doc]]
 Held = Callable[[Any], Sequence[int]]
 # The output that stands for stdout.
 STDOUT = Path("-")
-# Byte order marks of other encodings than UTF-8; the longer ones first, as they begin with shorter ones.
-MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 
 
 # Most bytes of a file that is read as a whole. As Python's objects they take up to 25 times as many.
 MAX_FILE = 2**28
-
-
-def check_encoding(head: bytes) -> None:
-    """Make sure that a file can be UTF-8.
-
-    head (bytes): Its first four bytes, or what there is of them.
-    RAISES (ValueError): If it begins with another byte order mark, or as UTF-16 does without one.
-    """
-    encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), None)
-    if encoding is None and b"\0" in head:
-        encoding = "UTF-16 or not as text at all"
-    if encoding is not None:
-        raise ValueError(Errors.F053.format(encoding=encoding))
 
 
 def read_whole(path: Path, limit: int) -> bytes:
@@ -66,7 +45,7 @@ def read_whole(path: Path, limit: int) -> bytes:
         raw = file_.read(limit + 1)
     if len(raw) > limit:
         raise ValueError(Errors.F040.format(what="The file", limit=limit))
-    check_encoding(raw[:4])
+    lines.check_encoding(raw[:4])
     return raw
 
 
@@ -124,7 +103,6 @@ def read_lines(path: Path, blank: bool = False) -> Iterator[Tuple[str, Optional[
     RAISES (ValueError): If the file is not UTF-8 by its beginning.
     """
     with path.open("rb") as file_:
-        check_encoding(file_.peek(4)[:4])
         for line in lines.read_lines(file_, lines.MAX_LINE):
             if blank or line.raw is None or line.raw.strip():
                 yield f"{path}:{line.number}", line.raw

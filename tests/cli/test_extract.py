@@ -274,7 +274,7 @@ def test_strict_stops_and_goes_on(tmp_path, model, source, expected):
     source.write_bytes(b"".join([*lines[:3], b"{\n", *lines[4:]]))
     result = run(model, source, output, "--strict", "--batch-size", 2)
     assert result.exit_code == 1
-    assert f"{source}:4: [F001] Not valid JSON" in printed(result) and "--resume goes on" in printed(result)
+    assert f"{source}:4: [F001] Not valid JSON" in printed(result) and "--resume continues" in printed(result)
     assert output.read_bytes() == b"".join(expected.splitlines(keepends=True)[:3])
     assert run(model, source, output, "--strict", "--resume").exit_code == 1
     source.write_bytes(b"".join(lines))
@@ -421,7 +421,7 @@ def test_interrupted_and_resumed(tmp_path, model, source, expected, monkeypatch,
         monkeypatch.setattr(extract_module, "_write", stopping)
         result = run(model, source, output, "--batch-size", 2, "--n-process", n_process, "--force")
         assert result.exit_code == 130
-        assert "Stopped What was written stays; --resume goes on" in printed(result)
+        assert "Stopped What was written stays; --resume continues" in printed(result)
         assert output.read_bytes() == b"".join(expected.splitlines(keepends=True)[: 2 * stop])
         monkeypatch.undo()
         result = run(model, source, output, "--batch-size", 2, "--n-process", n_process, "--resume")
@@ -654,7 +654,7 @@ def test_worker_that_ends(tmp_path, model, source):
     result = run(tmp_path / "model", source, tmp_path / "out.jsonl", "--n-process", 2)
     assert result.exit_code == 1
     assert "A worker process ended suddenly" in printed(result)
-    assert "--resume goes on" in printed(result)
+    assert "--resume continues" in printed(result)
 
 
 def test_vocabulary_does_not_grow(model, monkeypatch):
@@ -682,7 +682,7 @@ def test_vocabulary_does_not_grow(model, monkeypatch):
 
 def test_line_that_is_too_long(model):
     (outcome,) = extract_batch(Settings(str(model), None, "txt", "jsonl"), [Line(1, None, 0, 0)])
-    assert outcome.error == f"The line is longer than {MAX_LINE} bytes."
+    assert outcome.error == f"[S065] The line is longer than {MAX_LINE} bytes."
 
 
 def test_pipeline_is_let_go(tmp_path, model, source):
@@ -756,3 +756,12 @@ def test_killed(tmp_path, model, n_process, sent):
     )
     assert result.exit_code == 0, result.output
     assert output.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_another_encoding_is_refused(tmp_path, model, encoding):
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_bytes("\n".join(WORDS).encode(encoding))
+    result = run(model, source, output)
+    assert result.exit_code == 1 and "The file is encoded as UTF-16" in printed(result)
+    assert not output.exists()

@@ -126,7 +126,7 @@ def test_json_on_stdout(paths):
         ({"folds": 17}, "with 16 annotated documents: it takes at least 17"),
         ({"shrinkage": -1.0}, "shrinkage must be at least 0"),
         ({"min_share": 2.0}, "smallest share of a type must be between 0 and 1"),
-        ({"component": "other"}, "'other' is no 'spert' component"),
+        ({"component": "other"}, "'other' is not a 'spert' component"),
         ({"symmetric": "never"}, "Can't score with symmetric = 'never'"),
     ],
 )
