@@ -67,11 +67,13 @@ def get_relations(doc: Doc, key: Optional[str] = None) -> Tuple[Relation, ...]:
     doc (Doc): The document.
     key (Optional[str]): The span group to read from. By default all groups that hold relations.
     RETURNS (Tuple[Relation, ...]): The relations, in the order in which they were stored.
-    RAISES (ValueError): If a stored relation points outside its group.
+    RAISES (ValueError): If a stored relation points outside its group, or tokens were merged or split since.
     """
     relations = []
     for name, group in related_groups(doc, key).items():
         spans = list(group)
+        if have_moved(doc, spans):
+            raise ValueError(Errors.S007.format(doc=describe_doc(doc), key=name))
         for i, (head, tail, label, score) in enumerate(group.attrs[RELATIONS_ATTR]):
             for index in (head, tail):
                 if not 0 <= index < len(spans):
@@ -80,6 +82,23 @@ def get_relations(doc: Doc, key: Optional[str] = None) -> Tuple[Relation, ...]:
                     )
             relations.append(Relation(spans[head], spans[tail], label, score))
     return tuple(relations)
+
+
+def have_moved(doc: Doc, spans: Iterable[Span]) -> bool:
+    """Whether tokens were merged or split since spans were made: they lie on other words now.
+
+    doc (Doc): The document.
+    spans (Iterable[Span]): The spans, which keep the tokens and characters that they were made with.
+    RETURNS (bool): Whether the tokens of a span have other characters.
+    """
+    try:
+        return any(
+            doc[span.start].idx != span.start_char or doc[span.end - 1].idx + len(doc[span.end - 1]) != span.end_char
+            for span in spans
+            if span.start < span.end
+        )
+    except IndexError:
+        return True
 
 
 def related_groups(doc: Doc, key: Optional[str] = None) -> Dict[str, SpanGroup]:

@@ -70,6 +70,20 @@ def test_document_without_anything_has_no_relations():
     assert bare()._.relations == ()
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_relations_on_tokens_that_changed(related, merge):
+    """spaCy leaves span groups as they are, so that entities lie on other words."""
+    assert len(get_relations(related)) == 3
+    with related.retokenize() as retokenizer:
+        if merge:
+            retokenizer.merge(related[0:2])
+        else:
+            word = related[0].text
+            retokenizer.split(related[0], [word[:1], word[1:]], [(related[0], 1), related[1]])
+    with pytest.raises(ValueError, match="were merged or split after they were stored"):
+        get_relations(related)
+
+
 def test_relations_are_read_as_they_were_written(doc):
     ents = doc.spans["spert"]
     doc._.relations = [Relation(ents[0], ents[1], "WORKS_FOR"), (ents[4], ents[1], "LEADS", 0.25)]

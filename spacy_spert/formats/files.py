@@ -177,6 +177,9 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
     path = Path(path)
     if path.is_dir():
         raise ValueError(Errors.F024.format(output=path))
+    if path.is_symlink() and not path.exists():
+        # Such as /dev/stdout where stdout is closed: the file would take the place of the link.
+        raise ValueError(Errors.F054.format(path=path))
     if path == STDOUT or _is_open(path, 1) or _is_open(path, 2) or (path.exists() and not path.is_file()):
         with _open_stream(path, mode) as file_:
             yield file_

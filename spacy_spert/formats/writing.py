@@ -25,6 +25,7 @@ from typing import (
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
+from ..alignment import unknown_tokens
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, describe_doc
 from .errors import Errors, Reasons
 from .files import open_whole
@@ -194,6 +195,8 @@ def _note_others(gold: Gold, keeps: Collection[str]) -> None:
             note("document: tokens without a text, joined by blanks")
     for kind, found in kinds:
         note(f"document: {kind} not kept", int(found))
+    if unknown_tokens(doc).any():
+        note("document: tokens without annotation, written as no part of an entity")
     if SCORES not in keeps:
         note("entity: score not kept", sum(score is not None for score in gold.scores))
         note("relation: score not kept", sum(row[3] != 1.0 for row in gold.rows))

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import click
 import pytest
 import spacy
@@ -138,6 +141,14 @@ def test_to_stdout(paths, option):
         assert result.stdout.startswith("<!DOCTYPE html>") and result.stdout.rstrip().endswith("</html>")
     result = run("no_such_model", paths[1], option, "-")
     assert result.exit_code == 1 and not result.stdout and "Can't evaluate" in result.stderr
+
+
+def test_to_stdout_by_its_name(paths):
+    """What /dev/stdout leads to gets the output alone, too."""
+    command = [sys.executable, "-m", "spacy", "spert", "evaluate", *map(str, paths), "--output", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert srsly.json_loads(done.stdout)["counts"]["rels"]["works_for"]["support"] == 2
+    assert b"Errors by kind" in done.stderr
 
 
 def test_sentence_marks_of_the_data(tmp_path, paths, doc):

@@ -65,3 +65,12 @@ def test_stdout_in_a_file_stays_that_file(tmp_path):
 def test_a_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is a folder. Give the name of a file."), open_whole(tmp_path):
         pass
+
+
+def test_a_link_to_nothing_is_refused(tmp_path):
+    """/dev/stdout is one where stdout is closed; a file would take its place."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="neither a file nor a pipe"), open_whole(link):
+        pass
+    assert link.is_symlink() and list(tmp_path.iterdir()) == [link]

@@ -305,6 +305,16 @@ def test_relations_that_are_not_known(tmp_path, name):
     load(writers, name)([doc], tmp_path / "out", losses)
     holds = name in ("jsonl", "spert-json", "scierc", "prodigy")
     assert losses.counts["document: relations not known, written as none"] == int(not holds)
+
+
+@pytest.mark.parametrize("name", ["jsonl", "prodigy", "scierc"])
+def test_tokens_that_are_not_annotated(tmp_path, name):
+    """No format says of a token that nothing is known of it: what is read later has no entity there."""
+    doc = Doc(NLP.vocab, words=TEXT.split())
+    doc.set_ents([Span(doc, 0, 1, "PER")], default="missing")
+    losses = Losses()
+    load(writers, name)([doc, predicted()], tmp_path / "out", losses)
+    assert losses.counts["document: tokens without annotation, written as no part of an entity"] == 1
     if holds:
         load(writers, name, **WRITE.get(name, {}))([doc], tmp_path / "out", losses)
         (read,) = load(readers, name)(tmp_path / "out", NLP, losses)
