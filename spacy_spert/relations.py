@@ -71,9 +71,8 @@ def get_relations(doc: Doc, key: Optional[str] = None) -> Tuple[Relation, ...]:
     """
     relations = []
     for name, group in related_groups(doc, key).items():
+        check_tokens(doc, name)
         spans = list(group)
-        if have_moved(doc, spans):
-            raise ValueError(Errors.S007.format(doc=describe_doc(doc), key=name))
         for i, (head, tail, label, score) in enumerate(group.attrs[RELATIONS_ATTR]):
             for index in (head, tail):
                 if not 0 <= index < len(spans):
@@ -98,7 +97,19 @@ def have_moved(doc: Doc, spans: Iterable[Span]) -> bool:
             if span.start < span.end
         )
     except IndexError:
+        # There is no such token any more.
         return True
+
+
+def check_tokens(doc: Doc, key: str) -> None:
+    """Make sure that the spans of a group lie on the words for which they were made.
+
+    doc (Doc): The document.
+    key (str): The span group, which may be missing.
+    RAISES (ValueError): If tokens were merged or split since.
+    """
+    if have_moved(doc, doc.spans.get(key, ())):
+        raise ValueError(Errors.S007.format(doc=describe_doc(doc), key=key))
 
 
 def related_groups(doc: Doc, key: Optional[str] = None) -> Dict[str, SpanGroup]:

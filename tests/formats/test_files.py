@@ -1,6 +1,7 @@
 """Where files are written: what is no regular file is never replaced."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -50,6 +51,13 @@ except KeyError:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert result.stdout == "Ä".encode()
+
+
+def test_closed_stdout():
+    code = "from spacy_spert.formats.files import open_whole\nwith open_whole('-') as f: f.write('x')"
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} >&-"
+    result = subprocess.run(command, shell=True, capture_output=True)
+    assert b"[S083] stdout is closed" in result.stderr
 
 
 def test_stdout_in_a_file_stays_that_file(tmp_path):
