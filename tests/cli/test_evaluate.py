@@ -70,6 +70,16 @@ def test_tables_count_all_gold(paths):
     assert {"spans_spert_f", "rels_f", "rels_strict_f", "ents_f"} <= set(evaluation.scores)
 
 
+def test_component_without_relation_labels(tmp_path, paths):
+    """It was trained on data that has none; those of this data are missed."""
+    doc = spacy.blank("en")(TEXT)
+    doc.spans["spert"] = [doc.char_span(0, 3, "PER"), doc.char_span(14, 18, "ORG")]
+    model = make_model(tmp_path / "plain", doc, "spert")
+    report = tmp_path / "r.html"
+    evaluation = evaluate(str(model), paths[1], report=report)
+    assert evaluation.counts["rels"]["works_for"].fn == 2 and report.exists()
+
+
 def test_command_writes_scores_and_report(paths, tmp_path):
     output, report = tmp_path / "new" / "m.json", tmp_path / "new" / "r.html"
     result = run(*paths, "--output", output, "--report", report)
