@@ -32,6 +32,7 @@ def main(
     ),
     threads: Annotated[int, typer.Option("--threads", help="Number of threads", min=1)] = 2,
     repeats: Annotated[int, typer.Option("--repeats", help="How many times to measure", min=1)] = 5,
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
     base: Annotated[bool, typer.Option(help="Measure an encoder of base size too")] = True,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only see that everything works. The figures are then worth nothing")
@@ -50,10 +51,12 @@ def main(
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     import torch
+    from spacy.cli._util import setup_gpu
 
     from .pipelines import Setup
     from .report import Target, machine_load, save, save_plot, show, show_targets
 
+    setup_gpu(gpu_id, silent=False)
     torch.set_num_threads(threads)
     if machine_load() > 0.5:
         msg.warn(f"Other programs are running (load {machine_load():.1f}), which makes the figures doubtful")

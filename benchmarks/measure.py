@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 
@@ -56,6 +57,13 @@ class Times(NamedTuple):
     cpu: Spread
 
 
+def now() -> float:
+    """RETURNS (float): The time in seconds, when everything that a GPU was asked to do is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def compare(
     tasks: Dict[str, Callable[[Any], Any]],
     inputs: Sequence[Any],
@@ -83,9 +91,9 @@ def compare(
         for item in inputs:
             for name in order:
                 fresh = prepare(item)
-                start, cpu_start = time.perf_counter(), time.process_time()
+                start, cpu_start = now(), time.process_time()
                 tasks[name](fresh)
-                wall[name][-1] += time.perf_counter() - start
+                wall[name][-1] += now() - start
                 cpu[name][-1] += time.process_time() - cpu_start
             order.append(order.pop(0))
     return {name: Times(Spread(wall[name]), Spread(cpu[name])) for name in tasks}
@@ -104,10 +112,10 @@ class Stopwatch:
 
         name (str): The name.
         """
-        start = time.perf_counter()
+        start = now()
         self._inner.append(0.0)
         yield
-        elapsed = time.perf_counter() - start
+        elapsed = now() - start
         self.seconds[name] += elapsed - self._inner.pop()
         if self._inner:
             self._inner[-1] += elapsed
@@ -147,14 +155,18 @@ class Stopwatch:
 def peak_memory(function: Callable[[], Any]) -> float:
     """The most memory that a function holds at a time, above what was held before.
 
-    Every allocation of torch on the CPU is recorded, temporary ones inside of its functions too, and those of Python
-    and numpy by tracemalloc. The two peaks are added, as if they came at the same time: an upper bound.
+    Every allocation of torch is recorded, temporary ones inside of its functions too (on a GPU by its allocator), and
+    those of Python and numpy by tracemalloc. The peaks are added, as if they came at the same time: an upper bound.
 
     function (Callable[[], Any]): The function.
     RETURNS (float): Bytes.
     """
     gc.collect()
     tracemalloc.start()
+    uses_gpu = torch.cuda.is_available()
+    held = torch.cuda.memory_allocated() if uses_gpu else 0
+    if uses_gpu:
+        torch.cuda.reset_peak_memory_stats()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
@@ -167,4 +179,5 @@ def peak_memory(function: Callable[[], Any]) -> float:
     for _, n_bytes in changes:
         live += n_bytes
         peak = max(peak, live)
-    return peak + python_peak - before
+    gpu_peak = torch.cuda.max_memory_allocated() - held if uses_gpu else 0
+    return peak + gpu_peak + python_peak - before

@@ -5,6 +5,7 @@ from typing import Any, Tuple
 import numpy
 import torch
 from spacy.util import fix_random_seed
+from thinc.api import get_torch_default_device
 
 from spacy_spert.decoding import Decoder
 from spacy_spert.ml.arrays import Layout, Samples
@@ -38,7 +39,7 @@ def measure(setup: Setup) -> Result:
     by_length = [_measure(length, 20) for length in lengths]
     if base is not None:
         for row in by_length:
-            ids = torch.ones((1, row["wordpieces"]), dtype=torch.int64)
+            ids = torch.ones((1, row["wordpieces"]), dtype=torch.int64, device=get_torch_default_device())
             row["encoder alone"] = _megabytes(peak_memory(lambda ids=ids: _predict(base, ids)))  # type: ignore[misc]
     by_entities = [_measure(200, count) for count in counts]
     result = Result({BY_LENGTH: by_length, BY_ENTITIES: by_entities})
@@ -53,7 +54,7 @@ def measure(setup: Setup) -> Result:
 def _measure(n_words: int, n_entities: int) -> Row:
     fix_random_seed(0)
     sizes = Sizes(WIDTH, N_ENTITY_LABELS, N_RELATION_LABELS, MAX_SPAN_WIDTH)
-    network = SpertNetwork(sizes, build_span_head(), build_relation_head())
+    network = SpertNetwork(sizes, build_span_head(), build_relation_head()).to(get_torch_default_device())
     embeddings, layout = _sentence(n_words)
     decoder = Decoder(entities_per_token=1.0)
     shift_bias(network, [embeddings], layout, n_entities)
@@ -84,7 +85,7 @@ def _sentence(n_words: int) -> Tuple[torch.Tensor, Layout]:
         cls_rows=numpy.zeros(1, dtype="int64"),
         cls_sentences=numpy.zeros(1, dtype="int64"),
     )
-    return torch.randn(n_pieces + 2, WIDTH), layout
+    return torch.randn(n_pieces + 2, WIDTH, device=get_torch_default_device()), layout
 
 
 def _samples(n_words: int, entities: "numpy.ndarray") -> Samples:
@@ -111,7 +112,11 @@ def _base_encoder(setup: Setup) -> Any:
     from transformers import BertConfig, BertModel
 
     layers = 1 if setup.quick else 12
-    return BertModel(BertConfig(max_position_embeddings=1024, num_hidden_layers=layers)).eval()
+    return (
+        BertModel(BertConfig(max_position_embeddings=1024, num_hidden_layers=layers))
+        .eval()
+        .to(get_torch_default_device())
+    )
 
 
 @torch.no_grad()

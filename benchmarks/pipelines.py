@@ -20,7 +20,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import fix_random_seed, load_config
-from thinc.api import Optimizer
+from thinc.api import Optimizer, xp2torch
 
 from spacy_spert.formats import load, readers
 from spacy_spert.ml.arrays import Layout
@@ -239,7 +239,7 @@ def set_entity_count(spert: Spert, docs: Sequence[Doc], count: int) -> None:
     """
     tok2vec = spert.model.get_ref("tok2vec")
     states, layout = get_layout(spert.model.ops, docs, tok2vec.predict(docs))
-    shift_bias(get_network(spert.model), [torch.from_numpy(state) for state in states], layout, count)
+    shift_bias(get_network(spert.model), [xp2torch(state) for state in states], layout, count)
 
 
 @torch.no_grad()
@@ -255,6 +255,6 @@ def shift_bias(network: SpertNetwork, states: List[torch.Tensor], layout: Layout
     width = network.sizes.max_span_width
     spans = numpy.concatenate([all_spans(end - start, width) + start for start, end in bounds])
     _, logits = network.classify(network.encode(states, layout), spans, is_train=False)
-    margins = numpy.sort((logits[:, 1:].amax(dim=1) - logits[:, 0]).numpy())[::-1]
+    margins = numpy.sort((logits[:, 1:].amax(dim=1) - logits[:, 0]).cpu().numpy())[::-1]
     shift = margins[count - 1 : count + 1].mean() if count else margins[0] + 1.0
     network.span_head.output_layer.bias[0] += float(shift)

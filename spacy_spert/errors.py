@@ -253,6 +253,10 @@ class Errors(metaclass=ErrorsWithCodes):
     S110 = "The number of texts to select must be above 0, got {n}."
     S111 = "There is nothing to select: {pool} has no text that can be used."
     S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
+    S161 = (
+        "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
+        "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):

@@ -4,7 +4,7 @@ Imported with the factory, so neither torch nor transformers are imported here.
 """
 
 from itertools import takewhile
-from typing import Callable, Dict, List, Optional, cast
+from typing import Any, Callable, Dict, List, Optional, cast
 
 from spacy.language import Language
 from spacy.pipeline import Pipe
@@ -42,12 +42,16 @@ def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Opti
         own = next((node for node in model.walk() if hasattr(node, "tokenizer")), None)
         if own is not None:
             own.initialize()
+            check_precision(own, name)
         return own
     before = components_before(nlp, pipe)
     for other in before.values():
         if listeners[0] in getattr(other, "listeners", ()):
             upstream = getattr(other, "model", None)
-            return upstream if hasattr(upstream, "tokenizer") else None
+            if not hasattr(upstream, "tokenizer"):
+                return None
+            check_precision(upstream, name)
+            return upstream
     upstream_name = listeners[0].upstream_name
     if upstream_name not in ("*", *before):
         raise ValueError(Errors.S035.format(name=name, upstream=upstream_name, names=list(before)))
@@ -56,6 +60,18 @@ def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Opti
         if factory.startswith("curated_transformer"):
             raise ValueError(Errors.S021.format(name=name, upstream=other_name, factory=factory))
     raise ValueError(Errors.S020.format(name=name))
+
+
+def check_precision(transformer: Any, name: str) -> None:
+    """Make sure that arrays can hold what a transformer gives.
+
+    transformer (Model): The model of a transformer component.
+    name (str): Name of the component that reads it, for messages.
+    RAISES (ValueError): If it works in bfloat16, which numpy does not have.
+    """
+    dtype = str(getattr(transformer.transformer, "dtype", ""))
+    if dtype == "torch.bfloat16":
+        raise ValueError(Errors.S161.format(name=name, dtype=dtype))
 
 
 def sentence_annotators(nlp: Language, pipe: Pipe) -> List[Callable[[Doc], Doc]]:

@@ -39,10 +39,13 @@ def make(family, config, folder):
     gold = Annotated(["a"] * 3, [True] * 3, None, entities, [(0, 1, label) for label in RELATION_LABELS])
     fix_random_seed(0)
     nlp.initialize(lambda: [Example(gold.tokens(nlp.vocab), gold.gold(nlp.vocab))])
-    nlp.get_pipe("spert").cfg["relation_threshold"] = 0.5
+    cfg = nlp.get_pipe("spert").cfg
+    limit = cfg["entities_per_token"]
+    cfg.update(relation_threshold=0.5, entities_per_token=0.0)
     none = torch_head(nlp).span_head.output_layer.bias.detach()[:1]
     while config.get("task") != "relations" and len(nlp(" ".join(WORDS[:10])).spans["spert"]) < 12:
         none -= 0.05
+    cfg["entities_per_token"] = limit
     return nlp
 
 

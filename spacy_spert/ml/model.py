@@ -128,13 +128,13 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
     head: Model[HeadInputT, SampleScores] = PyTorchWrapper(
         network, convert_inputs=convert_inputs, convert_outputs=convert_outputs
     )
-    model._layers.append(head)
+    model.layers.append(head)
     model.set_ref("head", head)
 
 
 def remove_head(model: Model[InputT, OutputT]) -> None:
     """Take the head away, so that the model can be initialized anew."""
-    model._layers.remove(model.get_ref("head"))
+    model.layers.remove(model.get_ref("head"))
     model.set_ref("head", None)
 
 

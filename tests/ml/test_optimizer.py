@@ -112,6 +112,46 @@ def test_steps_equal_those_of_torch(pair, settings, scale):
     pair.check()
 
 
+@pytest.mark.parametrize("schedule", [False, True])
+def test_heads_have_a_learning_rate_of_their_own(pair, schedule):
+    """All weights still share one gradient norm."""
+    rates = [0.5, 0.3, 0.1]
+    optimizer = build_adamw(LEARN_RATE, head_learn_rate=iter(rates) if schedule else rates[0])
+    optimizer.add_head(pair.models[0])
+    own, others = list(pair.plain[0].parameters()), [p for module in pair.plain[1:] for p in module.parameters()]
+    steps = [
+        torch.optim.AdamW([{"params": [p for p in own if p.ndim > 1]}, {"params": [own[1]], "weight_decay": 0.0}]),
+        torch.optim.AdamW(
+            [
+                {"params": [p for p in others if p.ndim > 1]},
+                {"params": [p for p in others if p.ndim == 1], "weight_decay": 0.0},
+            ],
+            lr=LEARN_RATE,
+        ),
+    ]
+    for i in range(3):
+        pair.gradients(scale=10.0)
+        pair.finish(optimizer)
+        optimizer.step_schedules()
+        torch.nn.utils.clip_grad_norm_(pair.parameters(), 1.0)
+        for group in steps[0].param_groups:
+            group["lr"] = rates[i] if schedule else rates[0]
+        for step in steps:
+            step.step()
+            step.zero_grad()
+    pair.check()
+
+
+def test_heads_have_the_common_learning_rate_by_default(pair):
+    optimizer, reference = build_adamw(LEARN_RATE), Torch(pair.parameters())
+    optimizer.add_head(pair.models[0])
+    pair.gradients()
+    pair.finish(optimizer)
+    optimizer.step_schedules()
+    reference.step()
+    pair.check()
+
+
 def test_clipping_is_by_the_norm_of_all_weights_together(pair):
     """With a large epsilon the step is in proportion to the gradient, so that clipping shows."""
     optimizer = build_adamw(1.0, beta1=0.0, beta2=0.0, eps=1e3, weight_decay=0.0, grad_clip=0.5)
