@@ -23,6 +23,11 @@ class Errors(metaclass=ErrorsWithCodes):
         "another name for these: spacy_spert.install_extension(name='...')"
     )
     S006 = "Relation {index} ('{label}') of document {doc}: its {side} {span} belongs to another document."
+    S007 = (
+        "Can't read the relations of document {doc}: tokens were merged or split after they were stored, so that the "
+        "entities in doc.spans['{key}'] lie on other words now. Place components that change tokens before the one "
+        "that finds relations."
+    )
     S010 = (
         "Component '{name}' found no entities in the training data ({docs} documents read). Entities are read from "
         "doc.spans['{key}'], or from doc.ents where a document has no such span group. `spacy spert convert` writes "

@@ -8,7 +8,7 @@ import logging
 import math
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -165,6 +165,7 @@ class Spert(TrainablePipe):
 
             sizes = self._sizes(self.cfg)
             grow(self.model, sizes["nE"], sizes["nR"])
+            self._allow_types(label, kind)
         return 1
 
     def predict(self, docs: Iterable[Doc]) -> Scores:
@@ -368,8 +369,8 @@ class Spert(TrainablePipe):
         counts = self._count(get_examples(), nlp, transformer, None)
         known = counts.union(self.label_data)
         warnings = check_counts(counts, known, self.cfg, self.name)
-        self._add_labels(known)
         learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
+        self._add_labels(known)
         learned.update(counts.common_types(self.cfg["relation_types_share"]))
         self.cfg["learned_types"] = [list(row) for row in sorted(learned)]
         self._report(warnings, counts, nlp)
@@ -495,6 +496,13 @@ class Spert(TrainablePipe):
             self.add_label(label, "entity")
         for label in labels["relations"]:
             self.add_label(label, "relation")
+
+    def _allow_types(self, label: str, kind: LabelKindT) -> None:
+        """What was learned of the types of relations says nothing of a new label, so that it rules nothing out."""
+        rows = product(self.relation_labels, self.entity_labels, self.entity_labels)
+        new = [list(row) for row in rows if label in (row[:1] if kind == "relation" else row[1:])]
+        if self.cfg["learned_types"] is not None:
+            self.cfg["learned_types"] = [*self.cfg["learned_types"], *new]
 
     def _count(
         self,

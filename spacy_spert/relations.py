@@ -67,10 +67,11 @@ def get_relations(doc: Doc, key: Optional[str] = None) -> Tuple[Relation, ...]:
     doc (Doc): The document.
     key (Optional[str]): The span group to read from. By default all groups that hold relations.
     RETURNS (Tuple[Relation, ...]): The relations, in the order in which they were stored.
-    RAISES (ValueError): If a stored relation points outside its group.
+    RAISES (ValueError): If a stored relation points outside its group, or tokens were merged or split since.
     """
     relations = []
     for name, group in related_groups(doc, key).items():
+        check_tokens(doc, name)
         spans = list(group)
         for i, (head, tail, label, score) in enumerate(group.attrs[RELATIONS_ATTR]):
             for index in (head, tail):
@@ -80,6 +81,35 @@ def get_relations(doc: Doc, key: Optional[str] = None) -> Tuple[Relation, ...]:
                     )
             relations.append(Relation(spans[head], spans[tail], label, score))
     return tuple(relations)
+
+
+def have_moved(doc: Doc, spans: Iterable[Span]) -> bool:
+    """Whether tokens were merged or split since spans were made: they lie on other words now.
+
+    doc (Doc): The document.
+    spans (Iterable[Span]): The spans, which keep the tokens and characters that they were made with.
+    RETURNS (bool): Whether the tokens of a span have other characters.
+    """
+    try:
+        return any(
+            doc[span.start].idx != span.start_char or doc[span.end - 1].idx + len(doc[span.end - 1]) != span.end_char
+            for span in spans
+            if span.start < span.end
+        )
+    except IndexError:
+        # There is no such token any more.
+        return True
+
+
+def check_tokens(doc: Doc, key: str) -> None:
+    """Make sure that the spans of a group lie on the words for which they were made.
+
+    doc (Doc): The document.
+    key (str): The span group, which may be missing.
+    RAISES (ValueError): If tokens were merged or split since.
+    """
+    if have_moved(doc, doc.spans.get(key, ())):
+        raise ValueError(Errors.S007.format(doc=describe_doc(doc), key=key))
 
 
 def related_groups(doc: Doc, key: Optional[str] = None) -> Dict[str, SpanGroup]:

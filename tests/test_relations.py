@@ -8,7 +8,16 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.vocab import Vocab
 from strategies import documents, examples
 
-from spacy_spert import Relation, get_relations, install_extension, join_docs, set_relations, span_as_doc
+from spacy_spert import (
+    Relation,
+    get_relations,
+    install_extension,
+    join_docs,
+    set_relations,
+    span_as_doc,
+    to_json,
+    to_triples,
+)
 from spacy_spert.relations import blocked_tokens, describe_doc, related_groups, set_entities
 
 VOCAB = Vocab()
@@ -68,6 +77,20 @@ def state(doc):
 
 def test_document_without_anything_has_no_relations():
     assert bare()._.relations == ()
+
+
+@pytest.mark.parametrize("end", [0, 2, 6])
+def test_relations_on_tokens_that_changed(related, end):
+    """spaCy leaves span groups as they are, so that entities lie on other words, or beyond the end."""
+    assert len(get_relations(related)) == 3
+    with related.retokenize() as retokenizer:
+        if end:
+            retokenizer.merge(related[:end])
+        else:
+            retokenizer.split(related[0], ["A", "nn"], [(related[0], 1), related[1]])
+    for read_from in (get_relations, to_json, to_triples):
+        with pytest.raises(ValueError, match="were merged or split after they were stored"):
+            read_from(related)
 
 
 def test_relations_are_read_as_they_were_written(doc):

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List
+from typing import TYPE_CHECKING, Iterable, List, Optional
 
 from ..errors import Errors
 
@@ -38,6 +38,17 @@ def check_outputs(data: Iterable[Path], outputs: Iterable[Path]) -> None:
             reason = "it is the data"
         if reason is not None:
             raise ValueError(Errors.S048.format(path=path, reason=reason))
+
+
+def to_stdout(*outputs: Optional[Path]) -> bool:
+    """Find out whether an output goes to stdout, so that messages must not.
+
+    outputs (Optional[Path]): What is to be written; None for nothing.
+    RETURNS (bool): Whether one is "-", or a name of what stdout leads to.
+    """
+    from ..formats.files import is_stdout
+
+    return any(is_stdout(Path(path)) for path in outputs if path is not None)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """`spacy spert compare`: the scores of two pipelines, their difference, and the documents on which they differ."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -7,6 +9,7 @@ import typer
 from wasabi import msg
 
 from . import app
+from ._data import check_outputs, read_examples, to_stdout, write_text
 
 if TYPE_CHECKING:
     from ..evaluation.comparison import Comparison
@@ -19,10 +22,11 @@ def compare_cli(
     model_b: Annotated[str, typer.Argument(metavar="B", help="Name or path of the second pipeline")],
     data_path: Annotated[Path, typer.Argument(help="Annotated data in spaCy's binary format", exists=True)],
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and differences")
+        Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and differences. - is stdout")
     ] = None,
     report: Annotated[
-        Optional[Path], typer.Option("--report", "-r", help="HTML page: scores, and documents on which they differ")
+        Optional[Path],
+        typer.Option("--report", "-r", help="HTML page: scores, and documents on which they differ. - is stdout"),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="Most documents in the report; 0 for all that differ", min=0)
@@ -52,7 +56,8 @@ def compare_cli(
     """
     from spacy.cli._util import setup_gpu
 
-    setup_gpu(gpu_id, silent=False)
+    piped = to_stdout(output, report)
+    setup_gpu(gpu_id, silent=piped)
     try:
         comparison = compare(
             model_a,
@@ -71,19 +76,21 @@ def compare_cli(
             progress=True,
         )
     except (ValueError, OSError) as err:
-        msg.fail("Can't compare", str(err), exits=1)
-    for note in dict.fromkeys([*comparison.one.notes, *comparison.other.notes]):
-        msg.info(note)
-    for title, (header, *rows) in comparison.tables:
-        msg.divider(title)
-        msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
-    msg.divider("Differences by kind")
-    msg.table(comparison.kinds, aligns=("l", "r"))
-    msg.info(f"They differ on {comparison.n_differing} of {len(comparison.deviations)} documents.")
-    if output is not None:
-        msg.good(f"Wrote the scores to {output}")
-    if report is not None:
-        msg.good(f"Wrote the report to {report}")
+        with redirect_stdout(sys.stderr if piped else sys.stdout):
+            msg.fail("Can't compare", str(err), exits=1)
+    with redirect_stdout(sys.stderr if piped else sys.stdout):
+        for note in dict.fromkeys([*comparison.one.notes, *comparison.other.notes]):
+            msg.info(note)
+        for title, (header, *rows) in comparison.tables:
+            msg.divider(title)
+            msg.table(rows, header=header, aligns=("l", *("r" for _ in header[1:])))
+        msg.divider("Differences by kind")
+        msg.table(comparison.kinds, aligns=("l", "r"))
+        msg.info(f"They differ on {comparison.n_differing} of {len(comparison.deviations)} documents.")
+        if output is not None:
+            msg.good(f"Wrote the scores to {output}")
+        if report is not None:
+            msg.good(f"Wrote the report to {report}")
 
 
 def compare(
@@ -108,8 +115,9 @@ def compare(
     model_a (str): Name or path of the first pipeline.
     model_b (str): Name or path of the second.
     data_path (Path): Annotated data in spaCy's binary format.
-    output (Optional[Path]): Where to write scores and differences as JSON.
-    report (Optional[Path]): Where to write a page with them and the documents on which the pipelines differ.
+    output (Optional[Path]): Where to write scores and differences as JSON; "-" for stdout.
+    report (Optional[Path]): Where to write a page with them and the documents on which the pipelines differ; "-" for
+        stdout.
     limit (int): Most documents in the report, those with the most differences; 0 for all.
     component_a (Optional[str]): The name of the first pipeline's component, needed only if there are several.
     component_b (Optional[str]): The same of the second.
@@ -129,8 +137,6 @@ def compare(
     from ..evaluation.comparison import compare_evaluations
     from ..evaluation.comparison_report import render_comparison
     from ..evaluation.run import evaluate_pipeline
-    from ..formats.files import open_whole
-    from ._data import check_outputs, read_examples
 
     data_path = Path(data_path)
     check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
@@ -150,10 +156,8 @@ def compare(
     one, other = evaluate(model_a, component_a), evaluate(model_b, component_b)
     comparison = compare_evaluations(one, other, samples=samples, seed=seed)
     if output is not None:
-        with open_whole(output) as file_:
-            file_.write(srsly.json_dumps(comparison.to_json(), indent=2) + "\n")
+        write_text(output, srsly.json_dumps(comparison.to_json(), indent=2) + "\n")
     if report is not None:
         names = Path(model_a).name, Path(model_b).name
-        with open_whole(report) as file_:
-            file_.write(render_comparison(comparison, *names, data_path.name, limit))
+        write_text(report, render_comparison(comparison, *names, data_path.name, limit))
     return comparison

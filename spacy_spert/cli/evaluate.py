@@ -9,7 +9,7 @@ import typer
 from wasabi import msg
 
 from . import app
-from ._data import PIPE, check_outputs, read_examples, write_text
+from ._data import check_outputs, read_examples, to_stdout, write_text
 
 if TYPE_CHECKING:
     from ..evaluation.run import Evaluation
@@ -64,7 +64,7 @@ def evaluate_cli(
     """
     from spacy.cli._util import setup_gpu
 
-    piped = PIPE in (output, report)
+    piped = to_stdout(output, report)
     setup_gpu(gpu_id, silent=piped)
     try:
         evaluation = evaluate(

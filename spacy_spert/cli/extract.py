@@ -19,6 +19,7 @@ from ..extraction.codec import INPUTS, OUTPUTS, header
 from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
+from ..formats.files import is_stdout
 from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
 from ..formats.losses import tally
 from . import app
@@ -169,7 +170,7 @@ def extract(
         given_sentences,
     )
     # What was written to a pipe or a device can't be cut.
-    in_file = output_path != PIPE and (output_path.is_file() or not output_path.exists())
+    in_file = not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
     _check_arguments(input_path, output_path, in_file, n_process, resume, force)
     report = logging.getLogger("spacy.spert").warning if report is None else report
     if resume and output_path.exists() and not progress_path(output_path).exists():
@@ -274,7 +275,7 @@ def _open_output(
     if in_file:
         return ResumableOutput(path, settings, resume=resume, replace=replace)
     # Stdout is not ours to close.
-    return Output(_standard("stdout").buffer, close=False) if path == PIPE else Output(path.open("wb"))
+    return Output(_standard("stdout").buffer, close=False) if is_stdout(path) else Output(path.open("wb"))
 
 
 def _standard(name: str) -> Any:

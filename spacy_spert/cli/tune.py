@@ -77,9 +77,9 @@ def tune_cli(
 
     from spacy.cli._util import setup_gpu
 
-    from ._data import PIPE
+    from ._data import to_stdout
 
-    piped = output == PIPE
+    piped = to_stdout(output)
     setup_gpu(gpu_id, silent=piped)
     with redirect_stdout(sys.stderr if piped else sys.stdout):
         try:

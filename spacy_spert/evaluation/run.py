@@ -254,7 +254,7 @@ def evaluate_pipeline(
     rows = []
     given = entities_given(cfg, chosen.values()) if gold_entities else nullcontext(0)
     with given as unmapped:
-        floor = max(0.0, min(FLOOR, *(relation_threshold(cfg, label) - margin for label in spert.relation_labels)))
+        floor = max(0.0, min([FLOOR, *(relation_threshold(cfg, label) - margin for label in spert.relation_labels)]))
         for predicted in predict(
             nlp,
             name,

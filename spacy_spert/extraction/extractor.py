@@ -18,7 +18,7 @@ from ..formats import Losses
 from ..formats.gold import Gold
 from ..formats.jsonl import add_annotations, given_meta, make_doc
 from ..formats.values import check_meta, expect
-from ..relations import RELATIONS_ATTR, SCORES_ATTR
+from ..relations import RELATIONS_ATTR, SCORES_ATTR, have_moved
 
 # Texts at a time.
 BATCH_SIZE = 64
@@ -132,7 +132,7 @@ class Extractor:
 
     def _found(self, record: Dict[str, Any], doc: Doc) -> Any:
         group = doc.spans[self.component.cfg["spans_key"]]
-        if _have_moved(doc, group):
+        if have_moved(doc, group):
             later = self.nlp.pipe_names[self.nlp.pipe_names.index(self.name) + 1 :]
             changing = [name for name in later if self.nlp.get_pipe_meta(name).retokenizes]
             raise ValueError(Errors.S080.format(name=self.name, pipes=changing or later))
@@ -153,17 +153,6 @@ def load_extractor(model: str, *, threshold: Optional[float] = None, **settings:
         extractor.component.cfg["relation_threshold"] = threshold
         extractor.component.check_settings()
     return extractor
-
-
-def _have_moved(doc: Doc, group: SpanGroup) -> bool:
-    """Whether tokens were merged or split since the spans were made. Their characters are then as they were."""
-    try:
-        return any(
-            doc[span.start].idx != span.start_char or doc[span.end - 1].idx + len(doc[span.end - 1]) != span.end_char
-            for span in group
-        )
-    except IndexError:
-        return True
 
 
 def _to_record(record: Dict[str, Any], doc: Doc, group: SpanGroup) -> Dict[str, Any]:

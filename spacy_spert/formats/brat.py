@@ -96,7 +96,11 @@ def read_brat(
         raw, found = read_whole(ann, files.MAX_FILE), Counter[str]()
         lines = _parse(raw, place, found)
         # Not read as text, which would turn each CR LF into one character.
-        text = read_whole(txt, files.MAX_FILE).decode("utf-8")
+        try:
+            text = read_whole(txt, files.MAX_FILE).decode("utf-8")
+        except ValueError as err:
+            # The place is that of the annotation.
+            raise ValueError(f"{txt.name}: {err}") from err
         has_mark = text.startswith("\ufeff")
         gold = Gold(doc_from_text(nlp, text[has_mark:]), losses, place, meta={"id": ann.stem})
         for kind, n in found.items():

@@ -17,6 +17,7 @@ from typing import IO, Any, Callable, Iterable, Iterator, Optional, Sequence, Tu
 
 from spacy.tokens import Doc
 
+from ..errors import Errors as SpertErrors
 from . import lines
 from .errors import Errors, Reasons
 from .losses import Losses, StrictError
@@ -177,6 +178,9 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
     path = Path(path)
     if path.is_dir():
         raise ValueError(Errors.F024.format(output=path))
+    if path.is_symlink() and not path.exists():
+        # Such as /dev/stdout where stdout is closed: the file would take the place of the link.
+        raise ValueError(Errors.F054.format(path=path))
     if path == STDOUT or _is_open(path, 1) or _is_open(path, 2) or (path.exists() and not path.is_file()):
         with _open_stream(path, mode) as file_:
             yield file_
@@ -196,6 +200,8 @@ def open_whole(path: Any, mode: str = "w") -> Iterator[IO[Any]]:
 @contextmanager
 def _open_stream(path: Path, mode: str) -> Iterator[IO[Any]]:
     """Write to what can't be replaced, and only if all could be made."""
+    if path == STDOUT and sys.stdout is None:
+        raise ValueError(SpertErrors.S083.format(name="stdout"))
     if path != STDOUT and not (path.is_file() or path.is_fifo() or path.is_char_device()):
         raise ValueError(Errors.F054.format(path=path))
     with tempfile.TemporaryFile() as whole:

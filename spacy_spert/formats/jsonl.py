@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR
+from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, check_tokens
 from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
 from .errors import Errors, Reasons
 from .files import read_json_lines
@@ -88,7 +88,9 @@ def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool
         By default the text, unless the document was made of tokens without one.
     RETURNS (Dict[str, Any]): "text" or "tokens", "entities", "relations" unless they are not known, and "meta" if
         `doc.user_data` has it. Scores have six decimals.
+    RAISES (ValueError): If tokens were merged or split after the entities were found.
     """
+    check_tokens(doc, spans_key)
     group = doc.spans.get(spans_key, None)
     attrs = {} if group is None else group.attrs
     in_text = not doc.has_unknown_spaces if in_text is None else in_text

@@ -25,7 +25,8 @@ from typing import (
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
-from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, describe_doc
+from ..alignment import unknown_tokens
+from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, check_tokens, describe_doc
 from .errors import Errors, Reasons
 from .files import open_whole
 from .gold import Gold
@@ -132,7 +133,9 @@ def gold_of(doc: Doc, losses: Losses, place: str, spans_key: str = DEFAULT_SPANS
     place (str): How to call the document in a message.
     spans_key (str): The span group. Where there is none the entities are doc.ents, and relations are not known.
     RETURNS (Gold): The entities and relations.
+    RAISES (ValueError): If tokens were merged or split after the entities were found.
     """
+    check_tokens(doc, spans_key)
     gold = Gold(doc, losses, place)
     group = doc.spans.get(spans_key, None)
     attrs = {} if group is None else group.attrs
@@ -194,6 +197,8 @@ def _note_others(gold: Gold, keeps: Collection[str]) -> None:
             note("document: tokens without a text, joined by blanks")
     for kind, found in kinds:
         note(f"document: {kind} not kept", int(found))
+    if unknown_tokens(doc).any():
+        note("document: tokens without annotation, written as no part of an entity")
     if SCORES not in keeps:
         note("entity: score not kept", sum(score is not None for score in gold.scores))
         note("relation: score not kept", sum(row[3] != 1.0 for row in gold.rows))

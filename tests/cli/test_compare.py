@@ -91,3 +91,11 @@ def test_errors(paths, tmp_path, change, message):
 def test_command_says_what_is_wrong(paths):
     result = run(paths[0], "no_such_model", paths[2])
     assert result.exit_code == 1 and "Can't compare" in printed(result) and "no_such_model" in printed(result)
+
+
+def test_to_stdout(paths):
+    """Nothing but the output is on stdout."""
+    result = run(*paths, "--output", "-", "--samples", 20)
+    assert result.exit_code == 0, result.output
+    assert srsly.json_loads(result.stdout)["documents"] == len(TEXTS)
+    assert "Differences by kind" in result.stderr

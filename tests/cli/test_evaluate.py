@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import click
 import pytest
 import spacy
@@ -65,6 +68,16 @@ def test_tables_count_all_gold(paths):
     assert supports[0]["PER"] == 2 and supports[0]["micro"] == 4
     assert supports[1]["works_for"] == supports[2]["works_for"] == 2
     assert {"spans_spert_f", "rels_f", "rels_strict_f", "ents_f"} <= set(evaluation.scores)
+
+
+def test_component_without_relation_labels(tmp_path, paths):
+    """It was trained on data that has none; those of this data are missed."""
+    doc = spacy.blank("en")(TEXT)
+    doc.spans["spert"] = [doc.char_span(0, 3, "PER"), doc.char_span(14, 18, "ORG")]
+    model = make_model(tmp_path / "plain", doc, "spert")
+    report = tmp_path / "r.html"
+    evaluation = evaluate(str(model), paths[1], report=report)
+    assert evaluation.counts["rels"]["works_for"].fn == 2 and report.exists()
 
 
 def test_command_writes_scores_and_report(paths, tmp_path):
@@ -138,6 +151,14 @@ def test_to_stdout(paths, option):
         assert result.stdout.startswith("<!DOCTYPE html>") and result.stdout.rstrip().endswith("</html>")
     result = run("no_such_model", paths[1], option, "-")
     assert result.exit_code == 1 and not result.stdout and "Can't evaluate" in result.stderr
+
+
+def test_to_stdout_by_its_name(paths):
+    """What /dev/stdout leads to gets the output alone, too."""
+    command = [sys.executable, "-m", "spacy", "spert", "evaluate", *map(str, paths), "--output", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert srsly.json_loads(done.stdout)["counts"]["rels"]["works_for"]["support"] == 2
+    assert b"Errors by kind" in done.stderr
 
 
 def test_sentence_marks_of_the_data(tmp_path, paths, doc):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import click
 import pytest
@@ -698,6 +699,16 @@ def test_pipes(model, source, expected):
     assert [record["text"] for record in records] == WORDS
     messages = done.stderr.decode()
     assert f"stdin:{len(WORDS) + 1}: 'utf-8' codec" in messages and "Wrote -:" in messages
+
+
+def test_stdout_by_its_name_in_a_file(tmp_path, model, source, expected):
+    """The shell opened the file, so it is written to and is no output to resume."""
+    with (tmp_path / "out").open("wb") as file_:
+        file_.write(b"before\n")
+        file_.flush()
+        subprocess.run(command(model, source, "/dev/stdout", "--to", "jsonl"), stdout=file_, check=True)
+    assert (tmp_path / "out").read_bytes() == b"before\n" + expected
+    assert not progress_path(Path("/dev/stdout")).exists()
 
 
 def test_reader_that_stops(tmp_path, model):

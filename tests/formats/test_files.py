@@ -1,6 +1,7 @@
 """Where files are written: what is no regular file is never replaced."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -52,6 +53,13 @@ except KeyError:
     assert result.stdout == "Ä".encode()
 
 
+def test_closed_stdout():
+    code = "from spacy_spert.formats.files import open_whole\nwith open_whole('-') as f: f.write('x')"
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} >&-"
+    result = subprocess.run(command, shell=True, capture_output=True)
+    assert b"[S083] stdout is closed" in result.stderr
+
+
 def test_stdout_in_a_file_stays_that_file(tmp_path):
     """A shell opened it, and goes on writing to it."""
     path = tmp_path / "out"
@@ -65,3 +73,12 @@ def test_stdout_in_a_file_stays_that_file(tmp_path):
 def test_a_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is a folder. Give the name of a file."), open_whole(tmp_path):
         pass
+
+
+def test_a_link_to_nothing_is_refused(tmp_path):
+    """/dev/stdout is one where stdout is closed; a file would take its place."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="neither a file nor a pipe"), open_whole(link):
+        pass
+    assert link.is_symlink() and list(tmp_path.iterdir()) == [link]

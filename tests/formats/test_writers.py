@@ -311,6 +311,16 @@ def test_relations_that_are_not_known(tmp_path, name):
         assert "relations" not in read.spans["spert"].attrs
 
 
+@pytest.mark.parametrize("name", ["jsonl", "prodigy", "scierc"])
+def test_tokens_that_are_not_annotated(tmp_path, name):
+    """No format says of a token that nothing is known of it: what is read later has no entity there."""
+    doc = Doc(NLP.vocab, words=TEXT.split())
+    doc.set_ents([Span(doc, 0, 1, "PER")], default="missing")
+    losses = Losses()
+    load(writers, name)([doc, predicted()], tmp_path / "out", losses)
+    assert losses.counts["document: tokens without annotation, written as no part of an entity"] == 1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_text_of_tokens_is_counted(tmp_path, name):
     losses = Losses()

@@ -99,6 +99,21 @@ def test_new_labels_are_learned(trained, make):
     assert ((0, 1), (2, 3), "saw") in relations_of(docs[-1])
 
 
+def test_learned_types_rule_out_no_new_label(trained):
+    """They are those of data that did not have it."""
+    nlp = clone(trained)
+    pipe = nlp.get_pipe("spert")
+    pipe.cfg["relation_types"] = "learn"
+    before = [tuple(row) for row in pipe.cfg["learned_types"]]
+    grown(nlp)
+    after = [tuple(row) for row in pipe.cfg["learned_types"]]
+    assert after[: len(before)] == before and len(set(after)) == len(after)
+    assert ("saw", "PER", "PLANET") in after and ("works_for", "PLANET", "ORG") in after
+    assert {row for row in after if row[0] != "saw" and "PLANET" not in row} == set(before)
+    train(nlp, 60, texts=NEW)
+    assert ((0, 1), (2, 3), "saw") in relations_of(nlp(NEW[-1][0]))
+
+
 def test_grown_model_is_saved_and_loaded(trained, tmp_path):
     nlp = grown(clone(trained))
     train(nlp, 2, texts=NEW)
