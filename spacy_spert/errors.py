@@ -251,6 +251,10 @@ class Errors(metaclass=ErrorsWithCodes):
     S158 = "One text is drawn at a time, and no tokens."
 
     S110 = "The number of texts to select must be above 0, got {n}."
+    S112 = (
+        "A relation head with `inverse` needs a hidden layer: set hidden_width in "
+        "[components.spert.model.relation_head], e.g. to 256, or leave inverse out."
+    )
     S111 = "There is nothing to select: {pool} has no text that can be used."
     S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
     S161 = (

@@ -42,7 +42,7 @@ from .checks import check_counts, check_pipeline, show_counts, unknown_labels
 from .decoding import LEARN, Decoder, best_non_overlapping
 from .errors import Errors, Warnings
 from .ml.arrays import Bools, Given, Ints, Layout, NearMisses, Samples, Scores
-from .ml.loss import relation_loss, span_loss
+from .ml.loss import joint_loss
 from .relations import blocked_tokens, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
@@ -260,14 +260,8 @@ class Spert(TrainablePipe):
         scores (ScoresT): Logits of spans and pairs, and the samples they belong to.
         RETURNS (Tuple[float, Tuple[Floats2d, Floats2d]]): The loss, and its gradients with respect to the logits.
         """
-        span_logits, pair_logits, samples = scores
-        ops = self.model.ops
-        if samples.given:
-            loss, d_span_logits = 0.0, ops.alloc2f(*span_logits.shape)
-        else:
-            loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
-        pair_loss, d_pair_logits = relation_loss(pair_logits, ops.asarray2f(samples.pair_labels))  # type: ignore[arg-type]
-        return loss + pair_loss, (d_span_logits, d_pair_logits)
+        smoothing, consistency = self.cfg["boundary_smoothing"], self.cfg["consistency"]
+        return joint_loss(self.model.ops, *scores, boundary_smoothing=smoothing, consistency=consistency)
 
     def get_samples(self, examples: Iterable[Example], layout: Layout) -> Samples:
         """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
@@ -647,7 +641,7 @@ class Spert(TrainablePipe):
 
         cfg = self.cfg
         near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
-        return Training(partial(self.get_samples, examples), near_misses)
+        return Training(partial(self.get_samples, examples), near_misses, passes=2 if cfg["consistency"] else 1)
 
     def _to_arrays(self, gold: Gold, offset: int, layout: Layout) -> Tuple[Ints, Ints, Ints]:
         """Entities in visible tokens of the batch, their columns, and rows of head, tail and column of the relation."""

@@ -88,6 +88,8 @@ def test_default_config():
         "negative_sampling",
         "near_misses",
         "near_miss_none",
+        "boundary_smoothing",
+        "consistency",
         "entity_thresholds",
         "relation_thresholds",
         "relation_types",

@@ -274,9 +274,11 @@ class SpertNetwork(nn.Module):
             for pool, one, two in parts:
                 pooled = pool.take(pieces, encoded.contexts, self.relation_head.empty_context)
                 terms = self.relation_head.context_terms(pooled, pool.distances)
-                for head, tail in ((indices[one], indices[two]), (indices[two], indices[one])):
-                    pair_terms = as_head.index_select(0, head) + as_tail.index_select(0, tail)
-                    logits.append(self.relation_head.score(terms + pair_terms, False))
+                orders = (
+                    terms + (as_head.index_select(0, head) + as_tail.index_select(0, tail))
+                    for head, tail in ((indices[one], indices[two]), (indices[two], indices[one]))
+                )
+                logits.extend(self.relation_head.score_both(*orders))
         # One order after the other for each part; side by side for each pair.
         both = [torch.stack(logits[i : i + 2], dim=1) for i in range(0, len(logits), 2)]
         return to_host(torch.cat(both)).astype("float32")
@@ -284,7 +286,12 @@ class SpertNetwork(nn.Module):
     # All of them
 
     def forward(
-        self, states: List[Tensor], layout: Layout, samples: Samples, near_misses: NearMisses = NO_NEAR_MISSES
+        self,
+        states: List[Tensor],
+        layout: Layout,
+        samples: Samples,
+        near_misses: NearMisses = NO_NEAR_MISSES,
+        passes: int = 1,
     ) -> Tuple[Tensor, Tensor, Samples]:
         """Score the samples of a training batch.
 
@@ -292,8 +299,10 @@ class SpertNetwork(nn.Module):
         layout (Layout): Indices into the concatenation of states.
         samples (Samples): Spans and pairs.
         near_misses (NearMisses): Which spans are to be paired beside those of the samples.
-        RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (n_spans, 1 + n_entity_labels), and of the
-            pairs, shape (n_pairs, n_relation_labels), and the samples with the further pairs.
+        passes (int): How often to score them, each time with a dropout of its own.
+        RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (passes * n_spans, 1 + n_entity_labels),
+            and of the pairs, shape (passes * n_pairs, n_relation_labels), one pass after the other, and the samples
+            with the further pairs.
         """
         encoded = self.encode(states, layout)
         given = samples.span_labels if samples.given else None
@@ -309,6 +318,10 @@ class SpertNetwork(nn.Module):
                 )
             )
         pair_logits = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
+        for _ in range(passes - 1):
+            features, more_spans = self.classify(encoded, samples.spans, given, is_train=True)
+            more_pairs = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
+            span_logits, pair_logits = torch.cat([span_logits, more_spans]), torch.cat([pair_logits, more_pairs])
         return span_logits, pair_logits, samples
 
     @torch.inference_mode()
