@@ -48,6 +48,7 @@ def test_declared_names():
         ("spacy_architectures", "spacy-spert.SpanHead.v1"),
         ("spacy_architectures", "spacy-spert.RelationHead.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
+        ("spacy_augmenters", "spacy-spert.exchange_mentions.v1"),
         ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
         ("spacy_readers", "spacy-spert.Corpus.v1"),
         ("spacy_span_getters", "spacy-spert.strided_spans.v1"),

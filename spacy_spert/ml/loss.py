@@ -1,6 +1,6 @@
 """The two losses of SpERT and their gradients (section 3.4 of the paper), and two that can be added to them."""
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy
 from thinc.api import Ops, get_array_module
@@ -72,13 +72,14 @@ def soft_span_loss(logits: Floats2d, targets: Floats2d) -> Tuple[float, Floats2d
         0.0 without samples.
     """
     xp = get_array_module(logits)
-    known = targets.any(axis=1)
+    known: Any = targets.any(axis=1)
     count = int(known.sum())
     if not count:
         return 0.0, xp.zeros_like(logits)
     log_probs = _log_softmax(logits)
     gradient = (xp.exp(log_probs) - targets) * known[:, None]
-    return float(-(targets * log_probs).sum() / count), gradient / count
+    loss: Any = -(targets * log_probs).sum()  # type: ignore[call-overload]
+    return float(loss / count), gradient / count
 
 
 def smooth_boundaries(spans: Ints, labels: Ints, n_columns: int, share: float) -> Floats:

@@ -261,7 +261,7 @@ class SpertNetwork(nn.Module):
                 parts.append((pool, indices.add(part[:, 0]), indices.add(part[:, 1])))
             blocks.append((stretch, plan, labels, parts))
         indices.upload(encoded.device)
-        logits = []
+        logits: List[Tensor] = []
         for stretch, plan, labels, parts in blocks:
             pieces = encoded.pieces(stretch)
             features = plan.take(pieces, self.width_embedding.weight)
@@ -347,7 +347,7 @@ class SpertNetwork(nn.Module):
         else:
             found = Found.given(layout.visible(given.spans), given.labels)
         pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
-        logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
+        pair_logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
         over_limit = found.over_limit.copy()
         over_limit[:, 0] = layout.tokens[over_limit[:, 0]]
         return Scores(
@@ -355,7 +355,7 @@ class SpertNetwork(nn.Module):
             span_labels=found.labels,
             span_scores=found.scores,
             pairs=both_orders(pairs),
-            pair_scores=decisions.relation_scores(logits.reshape(2 * len(pairs), self.sizes.n_relation_labels)),
+            pair_scores=decisions.relation_scores(pair_logits.reshape(2 * len(pairs), self.sizes.n_relation_labels)),
             tokens=layout.tokens,
             over_limit=over_limit,
             cut=layout.cut,
