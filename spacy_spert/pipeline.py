@@ -391,6 +391,8 @@ class Spert(TrainablePipe):
         if self.model.has_ref("head") and hasattr(sgd, "add_head"):
             # The optimizer may have a learning rate for the component's own layers.
             sgd.add_head(self.model.get_ref("head"))
+            if getattr(sgd, "averages_decay", 0.0) and hasattr(sgd, "add_models"):
+                sgd.add_models([self.model, *self._owner.models()])
         super().finish_update(sgd)
 
     def make_head(self) -> None:

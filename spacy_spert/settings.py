@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tup
 import numpy
 from spacy.language import Language
 from spacy.util import load_config
+from thinc.api import Model
 
 from .decoding import LEARN
 from .errors import Errors
@@ -266,6 +267,12 @@ class Owner:
     def is_of(self, nlp: Language) -> bool:
         """RETURNS (bool): Whether this is the pipeline."""
         return self._nlp is not None and self._nlp() is nlp
+
+    def models(self) -> List[Model]:
+        """RETURNS (List[Model]): The models of all components of the pipeline, if it is known."""
+        nlp = None if self._nlp is None else self._nlp()
+        models = [] if nlp is None else [getattr(pipe, "model", None) for _, pipe in nlp.components]
+        return [model for model in models if isinstance(model, Model)]
 
     def block(self, pipe: Any) -> Optional[Dict[str, Any]]:
         """The component's block.
