@@ -159,7 +159,7 @@ class AdamW(Optimizer):
 
     @property
     def averages(self) -> Optional[Dict[Any, Any]]:
-        """The averaged weights, with the keys that `nlp.use_params` wants. Of torch all that a module has are among them,
+        """The averaged weights, with the keys that `nlp.use_params` wants. All that a torch module has are among them,
         as it takes all or none.
 
         RETURNS (Optional[Dict[Any, Any]]): The weights; None if they are not averaged.
