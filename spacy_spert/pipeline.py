@@ -32,7 +32,7 @@ from thinc.types import Floats2d
 
 from .alignment import GoldCounts
 from .checks import check_counts, check_pipeline, show_counts, unknown_labels
-from .decoding import Decoder
+from .decoding import Decoder, leave_unrelated_out
 from .entities import given_entities, given_spans, set_ents
 from .errors import Errors, Warnings
 from .ml.arrays import Ints, Layout, NearMisses, Samples, Scores
@@ -168,10 +168,11 @@ class Spert(SavedPipe):
                 entities = given_entities(doc, self.cfg["entities_key"], self.name)
                 set_entities(doc, self.cfg["spans_key"], entities, rows)
                 continue
-            bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
+            kept, rows = leave_unrelated_out(scores.is_entity[low:high], rows)
+            bounds, span_scores = scores.spans[low:high][kept] - offsets[i], scores.span_scores[low:high][kept]
             spans = [
                 Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
-                for (start, end), column in zip(bounds.tolist(), columns.tolist())
+                for (start, end), column in zip(bounds.tolist(), columns[kept].tolist())
             ]
             # Without relations nothing is said of them: not that there are none.
             known = rows if self.cfg["task"] == "joint" else None
