@@ -187,13 +187,23 @@ def test_measuring_the_selection(monkeypatch, tmp_path, corpus, encoder):
     monkeypatch.setattr(module, "train_and_score", train_and_score)
     nlp = initialize(make_nlp(encoder))
     monkeypatch.setattr(module, "load_model", lambda path: nlp)
-    options = ["--sizes", "2 4", "--seeds", "1", "--metrics", tmp_path / "m", "--training", tmp_path / "t"]
+    results = tmp_path / "m" / "runs.jsonl"
+    options = ["--sizes", "2 4", "--seeds", "1", "--results", results, "--training", tmp_path / "t"]
     arguments = [ROOT / "configs" / "spert.cfg", corpus, corpus, *options, "--paths.encoder", encoder]
-    result = CliRunner().invoke(module.app, list(map(str, arguments)), catch_exceptions=False)
-    assert result.exit_code == 0
+
+    def run(*more):
+        result = CliRunner().invoke(module.app, list(map(str, [*arguments, *more])), catch_exceptions=False)
+        assert result.exit_code == 0 and not list((tmp_path / "t").glob("*"))
+        return result
+
+    # Gone on with, whether the models are still there or not.
+    assert "2 runs are done; the next is both_8_1" in run("--most", 2).output
+    assert asked == [2, 4]
+    result = run()
     assert asked == [2, 4, 8, 4]
-    runs = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "m").glob("*.json")}
-    assert sorted(runs) == ["both_2_1", "both_8_1", "random_4_1", "selected_4_1"]
+    assert run().output == result.output and len(asked) == 4
+    runs = {each["name"]: each for each in map(json.loads, results.read_text().splitlines())}
+    assert list(runs) == ["both_2_1", "selected_4_1", "both_8_1", "random_4_1"]
     first = runs["both_2_1"]["texts"]
     assert runs["random_4_1"]["texts"][:2] == runs["selected_4_1"]["texts"][:2] == first
     assert sorted(runs["both_8_1"]["texts"]) == list(range(8))
