@@ -123,6 +123,28 @@ def test_summary(tmp_path):
     assert "| metrics | 5 | 59.00 ±" in (tmp_path / "pooled.md").read_text(encoding="utf8")
 
 
+def test_variants_are_compared_seed_by_seed(tmp_path):
+    runs = tmp_path / "metrics"
+    runs.mkdir()
+    for name, values in (("paper", (0.5, 0.6, 0.7)), ("plus", (0.6, 0.72, 0.78)), ("once", (0.55,))):
+        for seed, value in enumerate(values, 1):
+            scores = dict.fromkeys(SCORES, value)
+            run = {"variant": name, "seed": seed, "settings": {}, "scores": scores}
+            if name != "once":
+                run["best"] = {"threshold": 0.5, "rels_strict_f": value + 0.01 * (name == "paper")}
+            srsly.write_json(runs / f"{name}_{seed}.json", run)
+    out = tmp_path / "out"
+    script("summarize").main(runs, output=out / "table.md", baseline="paper", bars=out / "bars.png")
+    text = (out / "table.md").read_text(encoding="utf8")
+    # 10, 12 and 8: the deviation is 2, and the quantile for two degrees of freedom 4.303.
+    assert "| plus | 3 | +10.00 (+5.03 to +14.97) |" in text and "| +9.00 (+4.03 to +13.97) |" in text
+    assert "| once | 1 | +5.00 | +5.00 | +5.00 |  |" in text
+    assert text.index("| paper | 3 |") < text.index("| once | 1 |")
+    assert (out / "bars.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit):
+        script("summarize").main(runs, output=out / "table.md", baseline="nothing")
+
+
 def test_folds_hold_every_document_once(tmp_path):
     vocab = spacy.blank("xx").vocab
     texts = [f"text {i}" for i in range(23)]
