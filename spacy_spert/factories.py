@@ -9,6 +9,7 @@ from spacy.language import Language
 from thinc.api import Config, Model
 
 from .pipeline import Spert
+from .sentences import ScopeT
 from .settings import DEFAULTS, SamplingT, TaskT
 
 DEFAULT_MODEL = Config().from_str(
@@ -62,6 +63,7 @@ NOT_OF_ENTITIES = {
     "negative_sampling",
     "near_misses",
     "near_miss_none",
+    "relation_scope",
     "max_relation_distance",
     "relations_per_token",
 }
@@ -126,6 +128,7 @@ def make_spert(
     negative_sampling: SamplingT,
     near_misses: int,
     near_miss_none: float,
+    relation_scope: ScopeT,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -156,6 +159,8 @@ def make_spert(
     near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
         entities beside them.
     near_miss_none (float): They look like entities if their probability of being none is below this.
+    relation_scope (ScopeT): Within what head and tail lie: the "sentence", a number of sentences around it, or the
+        "document".
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -178,6 +183,7 @@ def make_spert(
         "negative_sampling": negative_sampling,
         "near_misses": near_misses,
         "near_miss_none": near_miss_none,
+        "relation_scope": relation_scope,
         "max_relation_distance": max_relation_distance,
         "entities_per_token": entities_per_token,
         "relations_per_token": relations_per_token,
@@ -239,6 +245,7 @@ def make_spert_relations(
     calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],
     negative_relations: int,
+    relation_scope: ScopeT,
     max_relation_distance: int,
     relations_per_token: float,
 ) -> Spert:
@@ -255,6 +262,7 @@ def make_spert_relations(
         "calibration": calibration,
         "symmetric_labels": symmetric_labels,
         "negative_relations": negative_relations,
+        "relation_scope": relation_scope,
         "max_relation_distance": max_relation_distance,
         "relations_per_token": relations_per_token,
     }

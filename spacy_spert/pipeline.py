@@ -46,7 +46,7 @@ from .ml.loss import relation_loss, span_loss
 from .relations import blocked_tokens, describe_doc, install_extension, set_entities
 from .sampling import Sampling, sample_sentences
 from .scorer import score_spert
-from .sentences import sentence_bounds
+from .sentences import reach_of, sentence_bounds
 from .settings import (
     CONFIG_KEY,
     DEFAULTS,
@@ -283,6 +283,7 @@ class Spert(TrainablePipe):
             negative_spans=self.cfg["negative_spans"] if task != "relations" else 0,
             negative_relations=self.cfg["negative_relations"] if n_labels else 0,
             max_distance=self.cfg["max_relation_distance"],
+            reach=reach_of(self.cfg["relation_scope"]),
             weak=self.cfg["negative_sampling"] == "weak",
             given=task == "relations",
         )
@@ -616,6 +617,7 @@ class Spert(TrainablePipe):
             numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
             max_width=0 if self.cfg["task"] == "relations" else self.cfg["max_span_width"],
             max_distance=self.cfg["max_relation_distance"],
+            reach=reach_of(self.cfg["relation_scope"]),
             visible=visible,
             possible=self._possible_types(),
         )
@@ -646,7 +648,13 @@ class Spert(TrainablePipe):
         from .ml.model import Training
 
         cfg = self.cfg
-        near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
+        near_misses = NearMisses(
+            cfg["near_misses"],
+            cfg["near_miss_none"],
+            cfg["max_relation_distance"],
+            reach_of(cfg["relation_scope"]),
+            cfg["negative_relations"],
+        )
         return Training(partial(self.get_samples, examples), near_misses)
 
     def _to_arrays(self, gold: Gold, offset: int, layout: Layout) -> Tuple[Ints, Ints, Ints]:

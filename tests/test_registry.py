@@ -93,6 +93,7 @@ def test_default_config():
         "relation_types",
         "relation_types_share",
         "calibration",
+        "relation_scope",
         "max_relation_distance",
         "entities_per_token",
         "relations_per_token",

@@ -36,7 +36,7 @@ class Decisions(Protocol):
 
     def find_entities(self, windows: Windows, sentences: Ints) -> Found: ...
 
-    def choose_pairs(self, found: Found, sentences: Ints) -> Ints: ...
+    def choose_pairs(self, found: Found, sentences: Ints, documents: Optional[Ints] = None) -> Ints: ...
 
     def relation_scores(self, logits: Floats) -> Floats: ...
 
@@ -305,6 +305,7 @@ class SpertNetwork(nn.Module):
                     (samples.span_labels != NONE) & samples.can_pair,
                     to_host(span_logits.detach().softmax(dim=1)[:, 0]),
                     layout.sentence_of(samples.spans[:, 0]),
+                    documents=layout.document_of(samples.spans[:, 0]),
                     **near_misses._asdict(),
                 )
             )
@@ -333,7 +334,9 @@ class SpertNetwork(nn.Module):
             found = decisions.find_entities(windows, layout.sentences)
         else:
             found = Found.given(layout.visible(given.spans), given.labels)
-        pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
+        pairs = no_rows()
+        if self.relation_head is not None:
+            pairs = decisions.choose_pairs(found, layout.sentences, layout.documents)
         logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
         over_limit = found.over_limit.copy()
         over_limit[:, 0] = layout.tokens[over_limit[:, 0]]
