@@ -257,6 +257,14 @@ class Errors(metaclass=ErrorsWithCodes):
         "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
         "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
     )
+    S230 = (
+        "Can't mix {layers} layers of the encoder: 'layers' in [components.transformer.model] must be from 1 to "
+        "{most}. The embeddings below the first layer count as one."
+    )
+    S231 = (
+        "A component with a {listener} can't get a transformer with a mix of layers of its own. Let it listen to the "
+        "shared one."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):

@@ -20,6 +20,7 @@ width_embedding = 25
 dropout = 0.1
 context = "localized"
 pooling = "max"
+mixer = null
 
 [model.span_head]
 @architectures = "spacy-spert.SpanHead.v1"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .arrays import NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
 from .candidates import both_orders, near_miss_pairs
 from .heads import Sizes, SpanFeatures
+from .mixer import MixerBuilder
 from .plans import ContextPlan, ContextT, SpanPlan, Stretch
 from .pooling import Indices, PoolingT, pool_windows, to_host
 from .relation_head import RelationHeadBuilder
@@ -45,7 +46,7 @@ class Decisions(Protocol):
 class Encoded:
     """The encoder's output, ready to be pooled.
 
-    embeddings (Tensor): All embeddings, shape (n_rows, width).
+    embeddings (Tensor): All embeddings, mixed or as they come, shape (n_rows, width).
     layout (Layout): Indices into them.
     rows (Tensor): Those of the wordpieces, on the device, shape (n_pieces,).
     contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
@@ -85,6 +86,7 @@ class SpertNetwork(nn.Module):
     context (str): What stands between head and tail: the wordpieces between them ("localized"), those of the whole
         sentence ("sentence"), or the special token of the sentence ("cls").
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
+    mixer (Optional[MixerBuilder]): Makes a layer between the encoder and the heads; by default there is none.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class SpertNetwork(nn.Module):
         relation_head: RelationHeadBuilder,
         context: ContextT = "localized",
         pooling: PoolingT = "max",
+        mixer: Optional[MixerBuilder] = None,
     ):
         super().__init__()
         self.sizes = sizes
@@ -101,6 +104,7 @@ class SpertNetwork(nn.Module):
         self.pooling = pooling
         self.span_head = span_head(sizes)
         self.relation_head = relation_head(sizes) if sizes.n_relation_labels else None
+        self.mixer = None if mixer is None else mixer(sizes)
         # Row w - 1 belongs to spans of w tokens; given spans may be wider than all of them and share the last.
         self.width_embedding = nn.Embedding(sizes.max_span_width, sizes.width_embedding)
         for module in self.modules():
@@ -111,11 +115,12 @@ class SpertNetwork(nn.Module):
 
     # The stages
 
-    def encode(self, states: List[Tensor], layout: Layout) -> Encoded:
-        """Bring the embeddings together, and represent each sentence.
+    def encode(self, states: List[Tensor], layout: Layout, *, is_train: bool = False) -> Encoded:
+        """Bring the embeddings together, represent each sentence, and mix the wordpieces if there is a mixer.
 
         states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
         layout (Layout): Indices into the concatenation of states.
+        is_train (bool): Whether to drop out.
         RETURNS (Encoded): What all other stages read.
         """
         # The encoder may work in half precision.
@@ -149,7 +154,10 @@ class SpertNetwork(nn.Module):
             targets = indices[owners][:, None].expand(-1, embeddings.shape[1])
             pieces = embeddings.index_select(0, indices[own_rows])
             contexts = contexts.scatter_reduce(0, targets, pieces, "amax", include_self=False)
-        return Encoded(embeddings, layout, indices[rows], contexts)
+        if self.mixer is None or not len(layout.rows):
+            return Encoded(embeddings, layout, indices[rows], contexts)
+        pieces = self.mixer(embeddings.index_select(0, indices[rows]), lengths, is_train)
+        return Encoded(pieces, layout, torch.arange(len(pieces), device=pieces.device), contexts)
 
     def classify(
         self, encoded: Encoded, spans: Ints, labels: Optional[Ints] = None, *, is_train: bool
@@ -295,7 +303,7 @@ class SpertNetwork(nn.Module):
         RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (n_spans, 1 + n_entity_labels), and of the
             pairs, shape (n_pairs, n_relation_labels), and the samples with the further pairs.
         """
-        encoded = self.encode(states, layout)
+        encoded = self.encode(states, layout, is_train=True)
         given = samples.span_labels if samples.given else None
         features, span_logits = self.classify(encoded, samples.spans, given, is_train=True)
         if near_misses.number and self.relation_head is not None and not samples.given:
