@@ -167,6 +167,17 @@ def test_dropout_in_training_only(name):
     assert not torch.equal(one, two)
 
 
+@builders
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_each_pass_has_a_dropout_of_its_own(name, dropout):
+    network = make_network(dropout=0.0, mixer=BUILDERS[name])
+    network.mixer.dropout = dropout
+    embeddings, layout = make_layout()
+    for logits in network([embeddings], layout, random_samples(layout), passes=2)[:2]:
+        one, two = logits.chunk(2)
+        assert torch.equal(one, two) == (dropout == 0.0)
+
+
 # In a pipeline
 
 
