@@ -22,6 +22,7 @@ SECOND_LABEL = "its span has another label already"
 LOST_ARGUMENT = "head or tail is lost"
 SAME_SPAN = "head and tail are the same span"
 IMPOSSIBLE = "labels of head and tail that relation_types rule out"
+OUT_OF_SCOPE = "farther apart than relation_scope"
 TOO_FAR = "farther apart than max_relation_distance"
 # Not a reason of loss: what is left of the entity is learned from.
 TRIMMED = "without white space at its edges"
@@ -279,6 +280,7 @@ def align_gold(
     *,
     max_width: int = 0,
     max_distance: int = 0,
+    reach: int = 0,
     visible: Optional[Bools] = None,
     possible: Optional[Callable[[str, str, str], bool]] = None,
 ) -> Gold:
@@ -289,6 +291,8 @@ def align_gold(
     sentences (Ints): Sentence of each predicted token, shape (len(predicted),).
     max_width (int): Widest span that can be learned, in visible tokens; 0 for no limit.
     max_distance (int): Most visible tokens between head and tail; 0 for no limit.
+    reach (int): Most sentences from that of the one to that of the other, counted without those of which the encoder
+        sees nothing; 0 if they must lie in one.
     visible (Optional[Bools]): Which predicted tokens the encoder sees, shape (len(predicted),); by default all. White
         space is never among them. Entities begin and end with one, and the others count in no limit.
     possible (Optional[Callable[[str, str, str], bool]]): Whether there can be a relation, by its label and the entity
@@ -333,6 +337,7 @@ def align_gold(
     index = {(start, end): i for i, (start, end, _) in enumerate(gold.entities)}
     found = gold_relations(reference, key)
     gold.relations_known = found is not None
+    numbers = numpy.unique(sentences[visible])
     relations = set()
     for relation in found or ():
         head, tail = (places.get((span.start, span.end, span.label_)) for span in relation[:2])
@@ -343,8 +348,9 @@ def align_gold(
             reason = SAME_SPAN
         else:
             left, right = sorted((head, tail))
-            if sentences[left[0]] != sentences[right[0]]:
-                reason = CROSSES_SENTENCE
+            first, last = numpy.searchsorted(numbers, sentences[[left[0], right[0]]])
+            if last - first > reach:
+                reason = OUT_OF_SCOPE if reach else CROSSES_SENTENCE
             elif max_distance and count[right[0]] - count[min(left[1], right[0])] > max_distance:
                 reason = TOO_FAR
             elif possible is not None and not possible(label, labels[head], labels[tail]):

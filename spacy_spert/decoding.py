@@ -9,6 +9,7 @@ import numpy
 from .errors import Errors
 from .ml.arrays import Bools, Floats, Found, Ints, Windows, no_rows
 from .ml.candidates import best_spans, pairs_within
+from .sentences import ScopeT, reach_of
 
 # In place of the rows of relation_types: those of the training data.
 LEARN = "learn"
@@ -40,6 +41,7 @@ class Decoder:
     relation_types (Optional[Sequence[Tuple[str, str, str]]]): The relations that there can be: label, entity label of
         the head and of the tail. By default there can be all of them.
     symmetric_labels (Collection[str]): Relation labels without direction.
+    relation_scope (ScopeT): Within what head and tail lie: "sentence", a number of sentences around it, or "document".
     max_relation_distance (int): Most visible tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its visible tokens; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its visible tokens; 0 for no limit.
@@ -59,6 +61,7 @@ class Decoder:
     entity_thresholds: Sequence[Tuple[str, float]] = ()
     relation_types: Optional[Sequence[Tuple[str, str, str]]] = None
     symmetric_labels: Collection[str] = ()
+    relation_scope: ScopeT = "sentence"
     max_relation_distance: int = 0
     entities_per_token: float = 0.0
     relations_per_token: float = 0.0
@@ -148,18 +151,20 @@ class Decoder:
         over_limit = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
         return found.select(best)._replace(over_limit=over_limit)
 
-    def choose_pairs(self, found: Found, sentences: Ints) -> Ints:
-        """Which entities are paired: those of a sentence that are near enough and whose labels there can be a relation
-        between. One without wordpieces never is.
+    def choose_pairs(self, found: Found, sentences: Ints, documents: Optional[Ints] = None) -> Ints:
+        """Which entities are paired: those of a sentence, or within the scope, that are near enough and whose labels
+        there can be a relation between. One without wordpieces never is.
 
         found (Found): The entities.
         sentences (Ints): Bounds of the sentences in visible tokens, shape (n_sentences + 1,).
+        documents (Optional[Ints]): First visible token of each document. By default there is one.
         RETURNS (Ints): Pairs of indices, the first before the second, each once, sorted, shape (n_pairs, 2).
         """
         if not self.relations:
             return no_rows()
         owners = numpy.searchsorted(sentences, found.spans[:, 0], side="right") - 1
-        pairs = pairs_within(found.spans, owners, self.max_relation_distance)
+        of_docs = None if documents is None else numpy.searchsorted(documents, found.spans[:, 0], side="right")
+        pairs = pairs_within(found.spans, owners, self.max_relation_distance, reach_of(self.relation_scope), of_docs)
         is_empty = found.spans[:, 0] == found.spans[:, 1]
         if is_empty.any():
             pairs = pairs[~is_empty[pairs].any(axis=1)]

@@ -268,6 +268,14 @@ class Errors(metaclass=ErrorsWithCodes):
         "The pipelines count relations without direction in different ways ('{one}' and '{other}'), so that their "
         "scores can't be compared. Choose one with --symmetric."
     )
+    S230 = (
+        "Can't mix {layers} layers of the encoder: 'layers' in [components.transformer.model] must be from 1 to "
+        "{most}. The embeddings below the first layer count as one."
+    )
+    S231 = (
+        "A component with a {listener} can't get a transformer with a mix of layers of its own. Let it listen to the "
+        "shared one."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):

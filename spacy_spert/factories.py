@@ -9,6 +9,7 @@ from spacy.language import Language
 from thinc.api import Config, Model
 
 from .pipeline import Spert
+from .sentences import ScopeT
 from .settings import DEFAULTS, SamplingT, TaskT
 
 DEFAULT_MODEL = Config().from_str(
@@ -19,6 +20,7 @@ width_embedding = 25
 dropout = 0.1
 context = "localized"
 pooling = "max"
+mixer = null
 
 [model.span_head]
 @architectures = "spacy-spert.SpanHead.v1"
@@ -64,6 +66,7 @@ NOT_OF_ENTITIES = {
     "negative_sampling",
     "near_misses",
     "near_miss_none",
+    "relation_scope",
     "max_relation_distance",
     "relations_per_token",
 }
@@ -133,6 +136,7 @@ def make_spert(
     near_miss_none: float,
     boundary_smoothing: float,
     consistency: float,
+    relation_scope: ScopeT,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -169,6 +173,8 @@ def make_spert(
     boundary_smoothing (float): Share of an entity's label that is dealt to the spans that begin or end one token
         earlier or later, so that they don't count as wholly wrong.
     consistency (float): Weight of the difference between two passes with different dropout (R-Drop); 0 for one pass.
+    relation_scope (ScopeT): Within what head and tail lie: the "sentence", a number of sentences around it, or the
+        "document".
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -194,6 +200,7 @@ def make_spert(
         "near_miss_none": near_miss_none,
         "boundary_smoothing": boundary_smoothing,
         "consistency": consistency,
+        "relation_scope": relation_scope,
         "max_relation_distance": max_relation_distance,
         "entities_per_token": entities_per_token,
         "relations_per_token": relations_per_token,
@@ -260,6 +267,7 @@ def make_spert_relations(
     symmetric_labels: List[str],
     negative_relations: int,
     consistency: float,
+    relation_scope: ScopeT,
     max_relation_distance: int,
     relations_per_token: float,
 ) -> Spert:
@@ -277,6 +285,7 @@ def make_spert_relations(
         "symmetric_labels": symmetric_labels,
         "negative_relations": negative_relations,
         "consistency": consistency,
+        "relation_scope": relation_scope,
         "max_relation_distance": max_relation_distance,
         "relations_per_token": relations_per_token,
     }

@@ -39,6 +39,7 @@ from .ml.arrays import Ints, Layout, NearMisses, Samples, Scores
 from .ml.loss import joint_loss
 from .relations import describe_doc, install_extension, set_entities
 from .scorer import score_spert
+from .sentences import reach_of
 from .serialize import SavedPipe
 from .training import LabelsT, count_gold, make_samples
 from .upstream import encoder_width, find_transformer, sentence_annotators
@@ -368,7 +369,13 @@ class Spert(SavedPipe):
         from .ml.model import Training
 
         cfg = self.cfg
-        near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
+        near_misses = NearMisses(
+            cfg["near_misses"],
+            cfg["near_miss_none"],
+            cfg["max_relation_distance"],
+            reach_of(cfg["relation_scope"]),
+            cfg["negative_relations"],
+        )
         return Training(partial(self.get_samples, examples), near_misses, passes=2 if cfg["consistency"] else 1)
 
     def _report_unknown(self, counts: GoldCounts) -> None:

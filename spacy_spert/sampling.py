@@ -5,8 +5,8 @@ from typing import List
 
 import numpy
 
-from .ml.arrays import NONE, Bools, Floats, Ints, Samples
-from .ml.candidates import all_spans, both_orders, pairs_within
+from .ml.arrays import NONE, Bools, Floats, Ints, Samples, no_rows
+from .ml.candidates import all_spans, both_orders, pairs_across, pairs_within
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,10 @@ class Sampling:
 
     max_width (int): Longest span, in visible tokens.
     negative_spans (int): How many spans that are not entities to draw from each sentence.
-    negative_relations (int): How many pairs that are not related to draw from each sentence.
+    negative_relations (int): How many pairs that are not related to draw from each sentence, and as many again of those
+        that begin in it and end in another, if the reach allows any.
     max_distance (int): Most visible tokens between the two spans of a negative pair; 0 for no limit.
+    reach (int): Largest difference between the sentences of the two; 0 for the same sentence.
     weak (bool): Draw negative pairs from all spans of the sample instead of the entities.
     given (bool): Whether the entities are given, with their labels.
     relations_known (bool): Whether the relations are annotated. If not, no pairs are learned from.
@@ -26,6 +28,7 @@ class Sampling:
     negative_spans: int = 100
     negative_relations: int = 100
     max_distance: int = 0
+    reach: int = 0
     weak: bool = False
     given: bool = False
     relations_known: bool = True
@@ -40,7 +43,7 @@ def sample_sentences(
     unknown: Bools,
     sampling: Sampling,
 ) -> Samples:
-    """What to learn from some sentences.
+    """What to learn from the sentences of a document.
 
     entities (Ints): The gold entities in visible tokens, sorted by start, then end, shape (n_entities, 2).
     entity_labels (Ints): Their columns, shape (n_entities,).
@@ -49,14 +52,18 @@ def sample_sentences(
     sentences (Ints): Bounds of the sentences in visible tokens, the first of them 0, shape (n_sentences + 1,).
     unknown (Bools): Which tokens are not annotated, so that no negative may touch them, shape (n_tokens,).
     sampling (Sampling): How to draw.
-    RETURNS (Samples): The samples of all sentences.
+    RETURNS (Samples): The samples of all sentences, then the pairs across them.
     """
     parts: List[Samples] = [Samples.empty(n_relation_labels, sampling.given)]
     firsts = numpy.searchsorted(entities[:, 0], sentences)
     pairs, inverse = numpy.unique(relations[:, :2], axis=0, return_inverse=True)
     labels = numpy.zeros((len(pairs), n_relation_labels), dtype="float32")
     labels[inverse.reshape(-1), relations[:, 2]] = 1.0
-    # Both ends of a relation lie in one sentence, and the pairs are sorted by head.
+    owners = numpy.searchsorted(sentences, entities[:, 0], side="right") - 1
+    inside = owners[pairs[:, 0]] == owners[pairs[:, 1]]
+    across, across_labels = pairs[~inside], labels[~inside]
+    pairs, labels = pairs[inside], labels[inside]
+    # They are sorted by head.
     bounds = numpy.searchsorted(pairs[:, 0], firsts)
     for i, (start, end) in enumerate(zip(sentences[:-1].tolist(), sentences[1:].tolist())):
         chosen, related = slice(firsts[i], firsts[i + 1]), slice(bounds[i], bounds[i + 1])
@@ -70,7 +77,33 @@ def sample_sentences(
         )
         part.spans += start
         parts.append(part)
-    return Samples.concatenate(parts)
+    samples = Samples.concatenate(parts)
+    if not sampling.reach:
+        return samples
+    # The entities come first in each sentence.
+    n_before = numpy.cumsum([len(part.spans) for part in parts])
+    rows = n_before[owners] + numpy.arange(len(entities)) - firsts[owners]
+    samples = samples.add_pairs(rows[across], across_labels)
+    return samples.add_unrelated(sample_across(samples.spans, rows, rows[across], sentences, sampling))
+
+
+def sample_across(spans: Ints, entities: Ints, related: Ints, sentences: Ints, sampling: Sampling) -> Ints:
+    """Draw ordered pairs of spans of different sentences that are not related.
+
+    spans (Ints): The spans of all sentences of a document, shape (n_spans, 2).
+    entities (Ints): Which of them are entities, shape (n_entities,).
+    related (Ints): The related pairs, as indices into spans, shape (n_related, 2).
+    sentences (Ints): Bounds of the sentences, in tokens as the spans, shape (n_sentences + 1,).
+    sampling (Sampling): How to draw.
+    RETURNS (Ints): Distinct pairs, as indices into spans, shape (n_pairs, 2).
+    """
+    pool = numpy.arange(len(spans)) if sampling.weak else entities
+    pool = pool[numpy.lexsort((spans[pool, 1], spans[pool, 0]))]
+    owners = numpy.searchsorted(sentences, spans[pool, 0], side="right") - 1
+    count = sampling.negative_relations if sampling.relations_known else 0
+    candidates = pairs_across(spans[pool], owners, sampling.max_distance, sampling.reach)
+    drawn = [sample_negative_pairs(both_orders(pool[pairs]), related, count) for pairs in candidates]
+    return numpy.concatenate([no_rows(), *drawn])
 
 
 def sample_sentence(

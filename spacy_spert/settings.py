@@ -66,6 +66,14 @@ def _number(least: float, most: Optional[float] = None, note: str = "", optional
     return Check(holds, f"a number {limits}{note}" + (", or null" if optional else ""))
 
 
+def _scope() -> Check:
+    def holds(value: Any) -> bool:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        return is_number or value in ("sentence", "document")
+
+    return Check(holds, "'sentence', a number of sentences of at least 1, or 'document'")
+
+
 def _labels() -> Check:
     def holds(value: Any) -> bool:
         return isinstance(value, (list, tuple)) and all(isinstance(label, str) for label in value)
@@ -136,6 +144,7 @@ DEFAULTS: Dict[str, Any] = {
     "near_miss_none": 0.9,
     "boundary_smoothing": 0.0,
     "consistency": 0.0,
+    "relation_scope": "sentence",
     "max_relation_distance": 128,
     "entities_per_token": 1.0,
     "relations_per_token": 2.0,
@@ -162,6 +171,7 @@ CHECKS: Dict[str, Check] = {
     "near_miss_none": _number(0, 1),
     "boundary_smoothing": _number(0, 1),
     "consistency": _number(0),
+    "relation_scope": _scope(),
     "max_relation_distance": _whole(0, NO_LIMIT),
     "entities_per_token": _number(0, note=NO_LIMIT),
     "relations_per_token": _number(0, note=NO_LIMIT),

@@ -15,7 +15,7 @@ from .errors import Errors
 from .ml.arrays import Bools, Ints, Layout, Samples
 from .relations import describe_doc
 from .sampling import Sampling, sample_sentences
-from .sentences import sentence_bounds
+from .sentences import reach_of, sentence_bounds
 
 CfgT = Dict[str, Any]
 LabelsT = Dict[str, List[str]]
@@ -82,6 +82,7 @@ def make_samples(examples: Iterable[Example], layout: Layout, cfg: CfgT, name: s
         negative_spans=cfg["negative_spans"] if task != "relations" else 0,
         negative_relations=cfg["negative_relations"] if n_labels else 0,
         max_distance=cfg["max_relation_distance"],
+        reach=reach_of(cfg["relation_scope"]),
         weak=cfg["negative_sampling"] == "weak",
         given=task == "relations",
     )
@@ -122,6 +123,7 @@ def _align(example: Example, cfg: CfgT, visible: Optional[Bools] = None) -> Gold
         numpy.repeat(numpy.arange(len(bounds) - 1), numpy.diff(bounds)),
         max_width=0 if cfg["task"] == "relations" else cfg["max_span_width"],
         max_distance=cfg["max_relation_distance"],
+        reach=reach_of(cfg["relation_scope"]),
         visible=visible,
         possible=_possible_types(cfg),
     )

@@ -15,6 +15,7 @@ from spacy_spert.alignment import (
     LOST_ARGUMENT,
     MISALIGNED,
     ONLY_SPACE,
+    OUT_OF_SCOPE,
     SAME_SPAN,
     SECOND_LABEL,
     TOO_FAR,
@@ -226,6 +227,38 @@ def test_relation_across_sentences(reference):
     assert gold.entities == ENTITIES
     assert gold.relations == [(1, 2, "NEAR")]
     assert gold.relation_counts == {("LEFT", CROSSES_SENTENCE): 1, ("NEAR", None): 1}
+
+
+@pytest.mark.parametrize("reach, kept", [(0, 1), (1, 2), (2, 3), (9, 3)])
+def test_relations_across_sentences_within_reach(reach, kept):
+    """The sentence of white space between the second and the third does not count."""
+    reference = annotate(make("a b c d"), [(0, 1, "X"), (1, 2, "X"), (2, 3, "X"), (3, 4, "X")])
+    set_entities(
+        reference, "spert", list(reference.spans["spert"]), [(2, 3, "R", 1.0), (1, 0, "R", 1.0), (3, 0, "R", 1.0)]
+    )
+    words = ["a", "b", "\n", "c", "d"]
+    predicted = Doc(
+        VOCAB, words=words, spaces=[True, True, False, True, False], sent_starts=[True, True, True, True, False]
+    )
+    gold = align(predicted, reference, reach=reach)
+    assert gold.relations == sorted([(2, 3, "R"), (1, 0, "R"), (3, 0, "R")][:kept])
+    lost = CROSSES_SENTENCE if reach == 0 else OUT_OF_SCOPE
+    assert gold.relation_counts == Counter({("R", None): kept} | ({("R", lost): 3 - kept} if kept < 3 else {}))
+
+
+def test_distance_holds_within_a_wider_scope(reference):
+    gold = align(make(TEXT, sents=[0, 4]), reference, reach=1, max_distance=1)
+    assert gold.relations == [(0, 1, "LEFT"), (1, 2, "NEAR")]
+    reference = annotate(make("a b c d"), [(0, 1, "X"), (3, 4, "X")], [(0, 1, "R", 1.0)])
+    assert align(make("a b c d", sents=[0, 2]), reference, reach=1, max_distance=1).relation_counts == {
+        ("R", TOO_FAR): 1
+    }
+
+
+def test_entities_stay_within_sentences_in_any_scope(reference):
+    gold = align(make(TEXT, sents=[0, 5]), reference, reach=5)
+    assert gold.entities == [(0, 3, "PER"), (8, 9, "LOC")]
+    assert gold.entity_counts["LOC", CROSSES_SENTENCE] == 1
 
 
 def test_sentences_of_the_reference_do_not_matter():

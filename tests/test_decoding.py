@@ -283,6 +283,15 @@ def test_all_entities_of_a_sentence_are_paired():
     assert pairs_of([1, 2, 1], relations=False) == []
 
 
+@pytest.mark.parametrize(
+    "scope, expected",
+    [("sentence", []), (1, [[0, 1], [1, 2]]), (2, [[0, 1], [0, 2], [1, 2]]), ("document", [[0, 1], [0, 2], [1, 2]])],
+)
+def test_pairs_within_the_scope(scope, expected):
+    """Three entities in three sentences."""
+    assert pairs_of([1, 1, 1], (0, 1, 2, 10), relation_scope=scope) == expected
+
+
 def test_pairs_that_no_relation_can_be_between_are_left_out():
     assert pairs_of([1, 2, 1, 2], relation_types=[("LIVES", "PER", "LOC")]) == [[0, 1], [0, 3], [1, 2], [2, 3]]
     assert pairs_of([1, 2, 1, 2], relation_types=[("KIN", "PER", "PER")]) == [[0, 2]]

@@ -9,6 +9,7 @@ import io
 import re
 import shlex
 import shutil
+from inspect import signature
 from pathlib import Path
 
 import catalogue
@@ -25,6 +26,8 @@ from util import make_encoder
 import spacy_spert.cli
 from spacy_spert.factories import DEFAULT_MODEL
 from spacy_spert.formats import format_names, readers, writers
+from spacy_spert.ml.layer_mix import build_layer_mix_transformer
+from spacy_spert.ml.mixer import build_bilstm, build_convolutions
 from spacy_spert.settings import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -258,6 +261,18 @@ def test_settings_of_the_component():
 def test_settings_of_the_model(title, block):
     plain = {name: value for name, value in block.items() if name[0] != "@" and not isinstance(value, dict)}
     assert defaults_of(table_of(ROOT / "docs" / "settings.md", title)) == plain
+
+
+def test_settings_of_mixers_and_of_the_mix_of_layers():
+    def given(build, *names):
+        return {name: signature(build).parameters[name].default for name in names}
+
+    path = ROOT / "docs" / "settings.md"
+    expected = given(build_convolutions, "hidden_width", "window", "dropout")
+    assert defaults_of(table_of(path, "## Of the mixer")) == expected
+    assert given(build_bilstm, "hidden_width", "dropout").items() <= expected.items()
+    table = table_of(path, "## Of a transformer that mixes its layers")
+    assert defaults_of(table) == given(build_layer_mix_transformer, "layers")
 
 
 def anchors_of(path):

@@ -22,7 +22,7 @@ from spacy_spert.ml.arrays import Scores
 from spacy_spert.ml.candidates import both_orders
 from spacy_spert.pipeline import Spert
 from spacy_spert.relations import get_relations
-from spacy_spert.sentences import sentence_bounds
+from spacy_spert.sentences import reach_of, sentence_bounds
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 # Family, windows and settings.
@@ -39,6 +39,7 @@ PIPELINES = {
 SETTINGS = st.fixed_dictionaries(
     {
         "relation_threshold": st.sampled_from([0.0, 0.4, 0.5, 0.6]),
+        "relation_scope": st.sampled_from(["sentence", "sentence", 1, "document"]),
         "max_relation_distance": st.sampled_from([0, 1, 2]),
         "entities_per_token": st.sampled_from([0.0, 0.4, 1.0]),
         "relations_per_token": st.sampled_from([0.0, 0.4, 2.0]),
@@ -176,12 +177,16 @@ def check_relations(cfg, doc):
     rows = doc.spans["spert"].attrs["relations"] if cfg["task"] != "entities" else []
     assert ("relations" in doc.spans["spert"].attrs) == (cfg["task"] != "entities")
     relations, visible = doc._.relations, visible_tokens(doc)
+    # Sentences that the encoder does not see don't count.
+    numbers = sorted({sentences[i] for i in visible})
     assert len(relations) == len(rows)
     assert len({(head, tail, label) for head, tail, label, _ in rows}) == len(rows)
     for (i, j, label, score), relation in zip(rows, relations):
         assert (i, j) == (min(i, j), max(i, j)) or label != SYMMETRIC
         head, tail = found[i], found[j]
-        assert head[:2] != tail[:2] and sentences[head[0]] == sentences[tail[0]]
+        ends = [next(i for i in visible if i >= start) for start, _, _ in (head, tail)]
+        first, last = sorted(numbers.index(sentences[i]) for i in ends)
+        assert head[:2] != tail[:2] and last - first <= reach_of(cfg["relation_scope"])
         assert rows_of([relation.head, relation.tail]) == [head, tail] and relation.head.doc is doc
         assert relation.label == label and label in RELATION_LABELS
         assert relation.score == score and cfg["relation_threshold"] <= score <= 1.0

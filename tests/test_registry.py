@@ -47,6 +47,9 @@ def test_declared_names():
         ("spacy_architectures", "spacy-spert.Spert.v1"),
         ("spacy_architectures", "spacy-spert.SpanHead.v1"),
         ("spacy_architectures", "spacy-spert.RelationHead.v1"),
+        ("spacy_architectures", "spacy-spert.BiLSTM.v1"),
+        ("spacy_architectures", "spacy-spert.Convolutions.v1"),
+        ("spacy_architectures", "spacy-spert.LayerMixTransformer.v1"),
         ("spacy_architectures", "spacy-spert.WordpieceListener.v1"),
         ("spacy_augmenters", "spacy-spert.exchange_mentions.v1"),
         ("spacy_augmenters", "spacy-spert.keep_relations.v1"),
@@ -97,6 +100,7 @@ def test_default_config():
         "relation_types",
         "relation_types_share",
         "calibration",
+        "relation_scope",
         "max_relation_distance",
         "entities_per_token",
         "relations_per_token",
@@ -104,7 +108,7 @@ def test_default_config():
         "scorer",
         "model",
     }
-    names = ("@architectures", "width_embedding", "dropout", "context", "pooling")
+    names = ("@architectures", "width_embedding", "dropout", "context", "pooling", "mixer")
     assert set(config["model"]) == {*names, "span_head", "relation_head", "tok2vec"}
     assert set(config["model"]["tok2vec"]) == {"@architectures", "upstream", "grad_factor"}
 
@@ -113,8 +117,9 @@ def test_default_values_are_those_of_the_paper():
     config = spacy.blank("xx").get_factory_meta("spert").default_config
     values = {name: config[name] for name in ("max_span_width", "relation_threshold", "negative_spans")}
     assert values == {"max_span_width": 10, "relation_threshold": 0.4, "negative_spans": 100}
-    model = {name: config["model"][name] for name in ("width_embedding", "dropout", "context", "pooling")}
-    assert model == {"width_embedding": 25, "dropout": 0.1, "context": "localized", "pooling": "max"}
+    names = ("width_embedding", "dropout", "context", "pooling", "mixer")
+    expected = {"width_embedding": 25, "dropout": 0.1, "context": "localized", "pooling": "max", "mixer": None}
+    assert {name: config["model"][name] for name in names} == expected
 
 
 def test_default_score_weights():

@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_spert.ml.arrays import Samples
-from spacy_spert.ml.candidates import all_spans, best_spans, both_orders, near_miss_pairs, pairs_within, ranges
+from spacy_spert.ml.candidates import (
+    all_spans,
+    best_spans,
+    both_orders,
+    near_miss_pairs,
+    pairs_across,
+    pairs_within,
+    ranges,
+)
 from spacy_spert.sampling import (
     Sampling,
     sample_negative_pairs,
@@ -109,19 +117,35 @@ def test_pairs_of_no_spans():
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)), max_size=10),
     st.integers(0, 6),
-    st.integers(5, 21),
+    st.lists(st.integers(1, 21), max_size=4),
+    st.sampled_from([0, 0, 1, 2, 2**31]),
+    st.integers(0, 4),
 )
 @settings(deadline=None)
-def test_pairs_equal_a_double_loop(starts_widths, max_distance, border):
+def test_pairs_equal_a_double_loop(starts_widths, max_distance, borders, reach, new_document):
+    """Sentences begin at the borders, and at one of them another document."""
     spans = sorted({(start, start + width) for start, width in starts_widths} | {(30, 31)})
-    sentences = [int(start >= border) for start, _ in spans]
+    sentences = [sum(start >= border for border in borders) for start, _ in spans]
+    documents = [int(sentence >= new_document) for sentence in sentences]
     expected = [
         (i, j)
         for i in range(len(spans))
         for j in range(i + 1, len(spans))
-        if sentences[i] == sentences[j] and (not max_distance or distance(spans[i], spans[j]) <= max_distance)
+        if sentences[j] - sentences[i] <= reach and documents[i] == documents[j]
+        if not max_distance or distance(spans[i], spans[j]) <= max_distance
     ]
-    assert tuples(pairs_within(rows(*spans), numpy.asarray(sentences), max_distance)) == expected
+    arrays = rows(*spans), numpy.asarray(sentences), max_distance, reach
+    assert tuples(pairs_within(*arrays, numpy.asarray(documents))) == expected
+    if not any(documents):
+        assert tuples(pairs_within(*arrays)) == expected
+        parts = [tuples(part) for part in pairs_across(*arrays)]
+        assert len(parts) == len(set(sentences))
+        assert sum(parts, []) == [(i, j) for i, j in expected if sentences[i] != sentences[j]]
+        assert all(len({sentences[i] for i, _ in part}) <= 1 for part in parts)
+
+
+def test_pairs_across_of_no_spans():
+    assert [tuples(part) for part in pairs_across(rows(), numpy.zeros(0, dtype="int64"), 3, 1)] == [[]]
 
 
 # Negatives
@@ -350,6 +374,89 @@ def test_no_sentences():
     assert drawn.spans.shape == drawn.pairs.shape == (0, 2)
 
 
+# Two entities in each of three sentences of 4 tokens. Related: in the first, and across to the second and the third.
+ACROSS = rows((0, 1), (2, 4), (4, 5), (6, 7), (8, 9), (11, 12))
+ACROSS_RELATIONS = numpy.asarray([(1, 0, 1), (2, 1, 0), (2, 1, 1), (0, 5, 1)])
+ACROSS_BOUNDS = numpy.asarray([0, 4, 8, 12])
+
+
+def draw_across(relations=ACROSS_RELATIONS, negative_spans=0, negative_relations=100, **sampling):
+    drawn = sample_sentences(
+        ACROSS,
+        numpy.asarray([1, 2, 3, 1, 2, 3]),
+        relations,
+        2,
+        ACROSS_BOUNDS,
+        KNOWN[:12],
+        Sampling(2, negative_spans, negative_relations, **sampling),
+    )
+    spans = tuples(drawn.spans)
+    pairs = [(spans[head], spans[tail]) for head, tail in drawn.pairs.tolist()]
+    assert len(set(pairs)) == len(pairs)
+    return drawn, pairs, dict(zip(pairs, drawn.pair_labels.tolist()))
+
+
+def sentence(span):
+    return span[0] // 4
+
+
+@pytest.mark.parametrize("reach", [2, 2**31])
+def test_pairs_across_sentences_within_reach(reach):
+    _, pairs, labels = draw_across(reach=reach)
+    entities = tuples(ACROSS)
+    assert set(pairs) == {(one, two) for one in entities for two in entities if one != two}
+    related = {pair: row for pair, row in labels.items() if any(row)}
+    assert related == {
+        ((2, 4), (0, 1)): [0.0, 1.0],
+        ((4, 5), (2, 4)): [1.0, 1.0],
+        ((0, 1), (11, 12)): [0.0, 1.0],
+    }
+
+
+def test_pairs_of_neighbouring_sentences():
+    _, pairs, _ = draw_across(ACROSS_RELATIONS[:3], reach=1)
+    apart = {abs(sentence(one) - sentence(two)) for one, two in pairs}
+    assert apart == {0, 1}
+    assert len(pairs) == 3 * 2 + 2 * 2 * 2 * 2
+
+
+def test_distance_of_pairs_across_sentences():
+    _, pairs, _ = draw_across(ACROSS_RELATIONS[:3], reach=2, max_distance=1)
+    across = {(one, two) for one, two in pairs if sentence(one) < sentence(two)}
+    assert across == {((2, 4), (4, 5)), ((6, 7), (8, 9))}
+
+
+def test_as_many_negative_pairs_across_as_within_for_each_sentence():
+    drawn, pairs, labels = draw_across(negative_relations=1, reach=2)
+    negatives = [pair for pair in pairs if not any(labels[pair])]
+    within = [sentence(one) for one, two in negatives if sentence(one) == sentence(two)]
+    across = [min(sentence(one), sentence(two)) for one, two in negatives if sentence(one) != sentence(two)]
+    assert (sorted(within), sorted(across)) == ([0, 1, 2], [0, 1])
+    assert len(drawn.pairs) == 3 + 5
+
+
+def test_weak_pairs_across_sentences_are_of_any_spans():
+    drawn, pairs, _ = draw_across(negative_spans=100, negative_relations=10**6, reach=1, weak=True)
+    spans = tuples(drawn.spans)
+    assert len(spans) > len(ACROSS)
+    near = {(one, two) for one in spans for two in spans if one != two and abs(sentence(one) - sentence(two)) <= 1}
+    assert set(pairs) - {((0, 1), (11, 12))} == near
+
+
+def test_a_wider_reach_changes_nothing_within_sentences():
+    results = []
+    for reach in (0, 2):
+        numpy.random.seed(3)
+        drawn, pairs, _ = draw_across(ACROSS_RELATIONS[:1], negative_spans=3, negative_relations=1, reach=reach)
+        results.append((tuples(drawn.spans), [pair for pair in pairs if sentence(pair[0]) == sentence(pair[1])]))
+    assert results[0] == results[1]
+
+
+def test_unknown_relations_give_no_pairs_across():
+    drawn, _, _ = draw_across(ACROSS_RELATIONS[:0], reach=2, relations_known=False)
+    assert drawn.pairs.shape == (0, 2)
+
+
 def test_no_negative_touches_what_is_not_annotated():
     unknown = numpy.asarray([False, False, True, False, False])
     found = tuples(sample_negative_spans(unknown, 3, rows((0, 1)), 100))
@@ -366,14 +473,14 @@ def test_unknown_relations_give_no_pairs():
 # Near misses
 
 
-def near(number=20, max_none=0.9, max_distance=0):
+def near(number=20, max_none=0.9, max_distance=0, **scope):
     """An entity, a span that looks like one, one that does not; then two entities and one that looks like one."""
     spans = rows((0, 1), (0, 2), (4, 5), (6, 7), (12, 13), (7, 8))
     is_entity = numpy.asarray([True, False, False, True, True, False])
     none = numpy.asarray([0.1, 0.5, 0.95, 0.2, 0.3, 0.7], dtype="float32")
     sentences = numpy.asarray([0, 0, 0, 1, 1, 1])
     found = near_miss_pairs(
-        spans, is_entity, none, sentences, number=number, max_none=max_none, max_distance=max_distance
+        spans, is_entity, none, sentences, number=number, max_none=max_none, max_distance=max_distance, **scope
     )
     return tuples(found)
 
@@ -401,3 +508,25 @@ def test_no_near_misses():
     nothing = numpy.zeros(0)
     found = near_miss_pairs(empty, nothing > 0, nothing, nothing.astype(int), number=5, max_none=0.9, max_distance=0)
     assert found.shape == (0, 2)
+
+
+def test_near_misses_within_reach():
+    within = near()
+    found = near(reach=1, max_across=100)
+    assert set(within) < set(found) and len(set(found)) == len(found)
+    assert set(found) - set(within) == {(1, 3), (3, 1), (1, 4), (4, 1), (0, 5), (5, 0)}
+    # Four tokens lie between the first miss and the entity that follows in the next sentence.
+    assert set(near(reach=1, max_across=100, max_distance=4)) - set(within) == {(1, 3), (3, 1)}
+
+
+def test_near_misses_of_other_documents_are_not_paired():
+    assert near(reach=1, max_across=100, documents=numpy.asarray([0, 0, 0, 1, 1, 1])) == near()
+
+
+@pytest.mark.parametrize("max_across, n_pairs", [(0, 0), (1, 0), (2, 2 + 2), (4, 4 + 2), (100, 4 + 2)])
+def test_pairs_of_near_misses_across_sentences_are_drawn(max_across, n_pairs):
+    """Those of each sentence, in both orders."""
+    within, found = near(), near(reach=1, max_across=max_across)
+    assert set(within) < set(found) or not n_pairs
+    assert len(found) == len(within) + n_pairs
+    assert set(found) == {(two, one) for one, two in found}

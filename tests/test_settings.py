@@ -54,12 +54,29 @@ class TestChecks:
             ("symmetric_labels", "partner_of"),
             ("spans_key", ""),
             ("overwrite_ents", 1),
+            ("relation_scope", "paragraph"),
+            ("relation_scope", 0),
+            ("relation_scope", True),
+            ("relation_scope", None),
+            ("relation_scope", ["sentence"]),
         ],
     )
     def test_value_of_another_kind_is_named(self, nlp, setting, value):
         cfg_of(nlp)[setting] = value
         with pytest.raises(ValueError, match=rf"\[S031\] Setting {setting} of component 'spert' must be .*, got: "):
             initialize(nlp)
+
+    @pytest.mark.parametrize("scope", ["sentence", 1, 3, "document"])
+    def test_scopes(self, scope):
+        nlp = spacy.blank("xx")
+        nlp.add_pipe("spert", config={"relation_scope": scope, "model": {"tok2vec": CNN}})
+        assert cfg_of(nlp)["relation_scope"] == scope
+        assert config_of(clone(initialize(nlp)))["relation_scope"] == scope
+
+    @pytest.mark.parametrize("scope", ["paragraph", 0, 1.5])
+    def test_other_scopes_are_named_when_the_pipeline_is_made(self, scope):
+        with pytest.raises(ValueError, match="relation_scope"):
+            spacy.blank("xx").add_pipe("spert", config={"relation_scope": scope, "model": {"tok2vec": CNN}})
 
     def test_numbers_of_numpy_become_plain(self):
         assert type(Settings({"a": numpy.float64(0.5)})["a"]) is float

@@ -1,7 +1,7 @@
 """What several test modules share: a tiny corpus, pipelines over a tiny encoder, and spaCy's training step."""
 
 import re
-from typing import Any, Dict, Iterable, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy
 import spacy
@@ -177,24 +177,40 @@ def make_examples(nlp: Language, texts: Sequence = TEXTS) -> List[Example]:
 
 
 def make_nlp(
-    encoder: Any, *, spans: Any = None, max_length: int = 128, use_fast: bool = True, **settings: Any
+    encoder: Any,
+    *,
+    spans: Any = None,
+    max_length: int = 128,
+    use_fast: bool = True,
+    layers: Optional[int] = None,
+    **settings: Any,
 ) -> Language:
     """A pipeline of transformer and spert, not initialized. Language xx, as it is made much faster than en."""
     nlp = spacy.blank("xx")
-    add_transformer(nlp, encoder, spans=spans, max_length=max_length, use_fast=use_fast)
+    add_transformer(nlp, encoder, spans=spans, max_length=max_length, use_fast=use_fast, layers=layers)
     nlp.add_pipe("spert", config=settings)
     return nlp
 
 
 def add_transformer(
-    nlp: Language, encoder: Any, *, spans: Any = None, max_length: int = 128, use_fast: bool = True, **kwargs: Any
+    nlp: Language,
+    encoder: Any,
+    *,
+    spans: Any = None,
+    max_length: int = 128,
+    use_fast: bool = True,
+    layers: Optional[int] = None,
+    **kwargs: Any,
 ) -> Any:
+    """layers: How many layers to mix; by default the transformer is that of spacy-transformers."""
     model = {
         "@architectures": "spacy-transformers.TransformerModel.v3",
         "name": str(encoder),
         "get_spans": spans or strided(32, 24),
         "tokenizer_config": {"use_fast": use_fast, "model_max_length": max_length},
     }
+    if layers is not None:
+        model.update({"@architectures": "spacy-spert.LayerMixTransformer.v1", "layers": layers})
     return nlp.add_pipe("transformer", config={"model": model}, **kwargs)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, Mapping, Tuple
 import numpy
 from spacy.tokens import Doc
 
+from ..alignment import visible_tokens
 from ..decoding import Decoder
 from ..ml.arrays import Found
 from ..sentences import sentence_bounds
@@ -30,9 +31,11 @@ def count_removed_pairs(docs: Iterable[Doc], cfg: Mapping[str, Any]) -> Dict[Tup
         entities = list(doc.spans.get(cfg["spans_key"], ()))
         if not entities:
             continue
-        spans = numpy.asarray([(span.start, span.end) for span in entities], dtype="int64")
+        # White space counts in no distance, and sentences of nothing else in no scope.
+        n_before = numpy.concatenate([[0], numpy.cumsum(visible_tokens(doc))])
+        spans = n_before[numpy.asarray([(span.start, span.end) for span in entities])]
         labels = numpy.asarray([columns.get(span.label_, 0) for span in entities], dtype="int64")
-        pairs = free.choose_pairs(Found.given(spans, labels), sentence_bounds([doc]))
+        pairs = free.choose_pairs(Found.given(spans, labels), numpy.unique(n_before[sentence_bounds([doc])]))
         for one, other in pairs[~decoder.are_possible(labels[pairs])].tolist():
             first, second = sorted((entities[one].label_, entities[other].label_))
             counts[first, second] += 1

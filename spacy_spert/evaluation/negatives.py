@@ -45,14 +45,15 @@ def related_types(examples: Iterable[Example], spans_key: str = DEFAULT_SPANS_KE
 
 
 def without_relation(
-    examples: Iterable[Example], types: Collection[Types], spans_key: str = DEFAULT_SPANS_KEY
+    examples: Iterable[Example], types: Collection[Types], spans_key: str = DEFAULT_SPANS_KEY, reach: int = 0
 ) -> List[Example]:
     """Select documents whose gold has entities of fitting types and no relation.
 
     examples (Iterable[Example]): Annotated documents, best of one sentence each.
     types (Collection[Types]): Which types fit, as `related_types` gives them.
     spans_key (str): The span group that holds the annotation.
-    RETURNS (List[Example]): Those where two entities of one sentence are of such types, and nothing is related.
+    reach (int): How many sentences apart two entities may be; 0 for the same sentence.
+    RETURNS (List[Example]): Those where two such entities are of such types, and nothing is related.
     """
 
     def fits(example: Example) -> bool:
@@ -63,7 +64,7 @@ def without_relation(
         ends = sentence_bounds([doc])[1:]
         placed = [(int(ends.searchsorted(s.start, side="right")), s) for s in gold_entities(doc, spans_key) or ()]
         return any(
-            sentence == other and head is not tail and (head.label_, tail.label_) in types
+            abs(sentence - other) <= reach and head is not tail and (head.label_, tail.label_) in types
             for sentence, head in placed
             for other, tail in placed
         )

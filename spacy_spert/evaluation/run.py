@@ -17,6 +17,7 @@ from ..errors import Errors
 from ..ml.arrays import Bools
 from ..relations import Relation
 from ..scorer import SYMMETRIC, CountsT, count_spert, macro, scores_of, symmetric_of
+from ..sentences import reach_of
 from .analysis import Analysed, count_errors, find_errors
 from .calibration import calibration_error
 from .constraints import count_removed_pairs
@@ -333,7 +334,8 @@ def compare(
     scores = {**scores_of(counts, key), **get_ner_prf(examples.values())}
     if gold_entities:
         scores = {name: None if name.startswith(("spans_", "ents_")) else value for name, value in scores.items()}
-    negatives = without_relation(examples.values(), related_types(examples.values(), key), key)
+    reach = reach_of(cfg.get("relation_scope", "sentence"))
+    negatives = without_relation(examples.values(), related_types(examples.values(), key), key, reach)
     chosen = {ALL: list(examples.values()), WITHOUT_RELATION: negatives}
     false_relations = {
         name: count_false_relations(each, spans_key=key, symmetric_labels=symmetric_labels, symmetric=symmetric)

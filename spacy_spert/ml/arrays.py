@@ -44,6 +44,7 @@ class Layout:
         represented by the maximum over its wordpieces.
     cls_sentences (Ints): The sentence of each of cls_rows, ascending, shape (n_cls,).
     cut (Ints): Flat tokens without wordpieces because the encoder's windows cut them off, ascending.
+    documents (Ints): The first token of each document; one that has none shares it with the next. Shape (n_docs,).
     """
 
     tokens: Ints
@@ -53,6 +54,7 @@ class Layout:
     cls_rows: Ints = field(default_factory=no_ints)
     cls_sentences: Ints = field(default_factory=no_ints)
     cut: Ints = field(default_factory=no_ints)
+    documents: Ints = field(default_factory=no_ints)
 
     def sentence_of(self, tokens: Ints) -> Ints:
         """The sentence of each token.
@@ -61,6 +63,14 @@ class Layout:
         RETURNS (Ints): Indices of sentences, same shape.
         """
         return numpy.searchsorted(self.sentences, tokens, side="right") - 1
+
+    def document_of(self, tokens: Ints) -> Ints:
+        """A number for each token that only tokens of the same document share.
+
+        tokens (Ints): Visible tokens, any shape.
+        RETURNS (Ints): Ascending with the documents, same shape.
+        """
+        return numpy.searchsorted(self.documents, tokens, side="right")
 
     def visible(self, spans: Ints) -> Ints:
         """Trim spans to the visible tokens, and count in these.
@@ -109,18 +119,26 @@ class Samples:
         labels = numpy.zeros((0, n_relation_labels), dtype="float32")
         return cls(no_rows(), no_ints(), no_ints().astype(bool), no_rows(), labels, given)
 
+    def add_pairs(self, pairs: Ints, labels: Floats) -> "Samples":
+        """The same samples and further pairs.
+
+        pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
+        labels (Floats): 1.0 for each relation that holds, shape (n_pairs, n_relation_labels).
+        RETURNS (Samples): All of them.
+        """
+        return replace(
+            self,
+            pairs=numpy.concatenate([self.pairs, pairs]),
+            pair_labels=numpy.concatenate([self.pair_labels, labels]),
+        )
+
     def add_unrelated(self, pairs: Ints) -> "Samples":
         """The same samples and further pairs.
 
         pairs (Ints): Pairs that are not related, shape (n_pairs, 2).
         RETURNS (Samples): All of them.
         """
-        zeros = numpy.zeros((len(pairs), self.pair_labels.shape[1]), dtype="float32")
-        return replace(
-            self,
-            pairs=numpy.concatenate([self.pairs, pairs]),
-            pair_labels=numpy.concatenate([self.pair_labels, zeros]),
-        )
+        return self.add_pairs(pairs, numpy.zeros((len(pairs), self.pair_labels.shape[1]), dtype="float32"))
 
     @classmethod
     def concatenate(cls, parts: Sequence["Samples"]) -> "Samples":
@@ -146,11 +164,15 @@ class NearMisses(NamedTuple):
     number (int): Most of them in each sentence, those that look most like entities; 0 for none.
     max_none (float): They look like entities if the probability of "none" is below this.
     max_distance (int): Most visible tokens between the two spans; 0 for no limit.
+    reach (int): Largest difference between the sentences of the two; 0 for the same sentence.
+    max_across (int): Most pairs with entities of other sentences, in both orders, for those of each sentence.
     """
 
     number: int = 0
     max_none: float = 0.9
     max_distance: int = 0
+    reach: int = 0
+    max_across: int = 0
 
 
 class Windows(NamedTuple):

@@ -1,5 +1,7 @@
 """Which spans and which pairs of spans there are: index arithmetic only."""
 
+from typing import Iterator, Optional
+
 import numpy
 
 from .arrays import Bools, Floats, Ints
@@ -50,31 +52,75 @@ def best_spans(scores: Floats, sentences: Ints, limits: Ints) -> Bools:
     return keep
 
 
-def pairs_within(spans: Ints, sentences: Ints, max_distance: int) -> Ints:
-    """All pairs of spans that share a sentence and are near enough.
+def pairs_within(
+    spans: Ints, sentences: Ints, max_distance: int, reach: int = 0, documents: Optional[Ints] = None
+) -> Ints:
+    """All pairs of spans that share a sentence, or lie in sentences that are near enough, and are near enough
+    themselves.
 
     spans (Ints): Flat token boundaries, sorted by start, shape (n_spans, 2).
     sentences (Ints): Sentence of each span, ascending, shape (n_spans,).
     max_distance (int): Most tokens between the two spans; 0 for no limit.
+    reach (int): Largest difference between the sentences of the two; 0 for the same sentence.
+    documents (Optional[Ints]): Document of each span, ascending, shape (n_spans,). By default there is one.
     RETURNS (Ints): Pairs (first, second) in the order of the spans, each once, shape (n_pairs, 2). Pairs of spans with
         the same boundaries are left out.
     """
-    if not len(spans):
-        return numpy.zeros((0, 2), dtype="int64")
-    last = numpy.searchsorted(sentences, sentences, side="right")
-    if max_distance:
-        near = numpy.searchsorted(spans[:, 0], spans[:, 1] + max_distance, side="right")
-        last = numpy.minimum(last, near)
     first = numpy.arange(len(spans))
-    counts = numpy.maximum(last - first - 1, 0)
-    left = numpy.repeat(first, counts)
-    right = left + 1 + ranges(counts)
+    return _pair_up(spans, first, first + 1, _last_partners(spans, sentences, max_distance, reach, documents))
+
+
+def pairs_across(spans: Ints, sentences: Ints, max_distance: int, reach: int) -> Iterator[Ints]:
+    """All pairs of spans of different sentences of a document that are near enough, sentence by sentence, so that those
+    of a long document need not be held at once.
+
+    spans (Ints): Token boundaries, sorted by start, shape (n_spans, 2).
+    sentences (Ints): Sentence of each span, ascending, shape (n_spans,).
+    max_distance (int): Most tokens between the two spans; 0 for no limit.
+    reach (int): Largest difference between the sentences of the two.
+    YIELDS (Ints): For each sentence with spans the pairs that begin in it, the first span before the second, shape
+        (n_pairs, 2).
+    """
+    begin = numpy.searchsorted(sentences, sentences, side="right")
+    end = _last_partners(spans, sentences, max_distance, reach)
+    borders = numpy.nonzero(numpy.diff(sentences))[0] + 1
+    for rows in numpy.split(numpy.arange(len(spans)), borders):
+        yield _pair_up(spans, rows, begin[rows], end[rows])
+
+
+def _last_partners(
+    spans: Ints, sentences: Ints, max_distance: int, reach: int, documents: Optional[Ints] = None
+) -> Ints:
+    """For each span the one after the last that it may be paired with."""
+    last = numpy.searchsorted(sentences, sentences + reach, side="right")
+    if documents is not None:
+        last = numpy.minimum(last, numpy.searchsorted(documents, documents, side="right"))
+    if max_distance:
+        last = numpy.minimum(last, numpy.searchsorted(spans[:, 0], spans[:, 1] + max_distance, side="right"))
+    return last
+
+
+def _pair_up(spans: Ints, rows: Ints, begin: Ints, end: Ints) -> Ints:
+    """Pair each of the rows with the spans from `begin` to `end`, unless they have the same boundaries."""
+    counts = numpy.maximum(end - begin, 0)
+    left = numpy.repeat(rows, counts)
+    right = numpy.repeat(begin, counts) + ranges(counts)
     differ = (spans[left] != spans[right]).any(axis=1)
     return numpy.stack([left[differ], right[differ]], axis=1)
 
 
 def near_miss_pairs(
-    spans: Ints, is_entity: Bools, none: Floats, sentences: Ints, *, number: int, max_none: float, max_distance: int
+    spans: Ints,
+    is_entity: Bools,
+    none: Floats,
+    sentences: Ints,
+    *,
+    number: int,
+    max_none: float,
+    max_distance: int,
+    reach: int = 0,
+    max_across: int = 0,
+    documents: Optional[Ints] = None,
 ) -> Ints:
     """Pairs of entities with spans that look like entities and are none: what a classifier of relations meets when the
     spans are those that it is given by a classifier of spans.
@@ -86,17 +132,30 @@ def near_miss_pairs(
     number (int): Most near misses of each sentence, those with the lowest probability.
     max_none (float): They must be below this probability.
     max_distance (int): Most tokens between the two spans; 0 for no limit.
+    reach (int): Largest difference between the sentences of the two; 0 for the same sentence.
+    max_across (int): Most pairs with entities of other sentences, in both orders, for the near misses of each sentence.
+        If there are more, they are drawn with numpy's global generator.
+    documents (Optional[Ints]): Document of each span, shape (n_spans,). By default there is one.
     RETURNS (Ints): Pairs of an entity and a near miss in both orders, shape (n_pairs, 2).
     """
     near = numpy.nonzero(~is_entity & (none < max_none))[0]
-    near = near[best_spans(-none[near], sentences[near], numpy.full(int(sentences.max(initial=-1)) + 1, number))]
+    n_sentences = int(sentences.max(initial=-1)) + 1
+    near = near[best_spans(-none[near], sentences[near], numpy.full(n_sentences, number))]
     entities = numpy.nonzero(is_entity)[0]
     entities = entities[numpy.argsort(sentences[entities], kind="stable")]
-    first = numpy.searchsorted(sentences[entities], sentences[near])
-    counts = numpy.searchsorted(sentences[entities], sentences[near], side="right") - first
-    one = entities[numpy.repeat(first, counts) + ranges(counts)]
-    two = numpy.repeat(near, counts)
+    first = numpy.searchsorted(sentences[entities], sentences[near] - reach)
+    last = numpy.searchsorted(sentences[entities], sentences[near] + reach, side="right")
+    if documents is not None:
+        first = numpy.maximum(first, numpy.searchsorted(documents[entities], documents[near]))
+        last = numpy.minimum(last, numpy.searchsorted(documents[entities], documents[near], side="right"))
+    one = entities[numpy.repeat(first, last - first) + ranges(last - first)]
+    two = numpy.repeat(near, last - first)
     if max_distance:
         gaps = numpy.maximum(spans[one, 0], spans[two, 0]) - numpy.minimum(spans[one, 1], spans[two, 1])
         one, two = one[gaps <= max_distance], two[gaps <= max_distance]
+    across = numpy.nonzero(sentences[one] != sentences[two])[0]
+    if len(across):
+        limits = numpy.full(n_sentences, max_across // 2)
+        chosen = best_spans(numpy.random.random_sample(len(across)).astype("float32"), sentences[two[across]], limits)
+        one, two = numpy.delete(one, across[~chosen]), numpy.delete(two, across[~chosen])
     return both_orders(numpy.stack([one, two], axis=1))

@@ -16,7 +16,7 @@ from .pooling import Indices
 class Encoded:
     """The encoder's output, ready to be pooled.
 
-    embeddings (Tensor): All embeddings, shape (n_rows, width).
+    embeddings (Tensor): All embeddings, mixed or as they come, shape (n_rows, width).
     layout (Layout): Indices into them.
     rows (Tensor): Those of the wordpieces, on the device, shape (n_pieces,).
     contexts (Tensor): One vector for each sentence, shape (n_sentences, width).

@@ -13,6 +13,7 @@ from .encoders import get_gradients, get_layout, predict_in_batches
 from .encoders.transformer import as_wordpiece_layer, is_listener
 from .heads import Sizes
 from .listeners import check_listeners
+from .mixer import MixerBuilder
 from .network import SpertNetwork
 from .plans import ContextT
 from .pooling import PoolingT
@@ -62,6 +63,7 @@ def build_spert(
     dropout: float = 0.1,
     context: ContextT = "localized",
     pooling: PoolingT = "max",
+    mixer: Optional[MixerBuilder] = None,
 ) -> Model[InputT, OutputT]:
     """Build the SpERT model (Eberts & Ulges, ECAI 2020). Register name: "spacy-spert.Spert.v1".
 
@@ -77,6 +79,8 @@ def build_spert(
     context (str): What a relation sees between head and tail: the wordpieces between them ("localized"), the whole
         sentence ("sentence"), or the special token of the sentence ("cls").
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
+    mixer (Optional[MixerBuilder]): A layer between the encoder and the heads, in which the wordpieces of a sentence see
+        their neighbours; by default there is none.
     RETURNS (Model[InputT, OutputT]): The model. It has no weights until its dimensions nI (width of the embeddings),
         nE (entity labels), nR (relation labels) and nW (widest span) are set and it is initialized.
     """
@@ -103,6 +107,7 @@ def build_spert(
             "pooling": pooling,
             "span_head": span_head or build_span_head(),
             "relation_head": relation_head or build_relation_head(),
+            "mixer": mixer,
             "remove_head": remove_head,
         },
     )
@@ -126,6 +131,7 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
         model.attrs["relation_head"],
         context=model.attrs["context"],
         pooling=model.attrs["pooling"],
+        mixer=model.attrs["mixer"],
     )
     head: Model[HeadInputT, SampleScores] = PyTorchWrapper(
         network, convert_inputs=convert_inputs, convert_outputs=convert_outputs

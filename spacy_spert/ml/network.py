@@ -6,6 +6,7 @@ scored in blocks of heads, so that memory does not grow with a document; what go
 in few copies, whatever the number of blocks.
 """
 
+from dataclasses import replace
 from typing import Iterator, List, Optional, Protocol, Tuple
 
 import numpy
@@ -16,6 +17,7 @@ from .arrays import NONE, Floats, Found, Given, Ints, Layout, NearMisses, Sample
 from .candidates import both_orders, near_miss_pairs
 from .encoded import Encoded, bring_together
 from .heads import Sizes, SpanFeatures
+from .mixer import MixerBuilder
 from .plans import ContextPlan, ContextT, SpanPlan, Stretch
 from .pooling import Indices, PoolingT, pool_windows, to_host
 from .relation_head import RelationHeadBuilder
@@ -36,7 +38,7 @@ class Decisions(Protocol):
 
     def find_entities(self, windows: Windows, sentences: Ints) -> Found: ...
 
-    def choose_pairs(self, found: Found, sentences: Ints) -> Ints: ...
+    def choose_pairs(self, found: Found, sentences: Ints, documents: Optional[Ints] = None) -> Ints: ...
 
     def relation_scores(self, logits: Floats, ends: Floats) -> Floats: ...
 
@@ -50,6 +52,7 @@ class SpertNetwork(nn.Module):
     context (str): What stands between head and tail: the wordpieces between them ("localized"), those of the whole
         sentence ("sentence"), or the special token of the sentence ("cls").
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
+    mixer (Optional[MixerBuilder]): Makes a layer between the encoder and the heads; by default there is none.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SpertNetwork(nn.Module):
         relation_head: RelationHeadBuilder,
         context: ContextT = "localized",
         pooling: PoolingT = "max",
+        mixer: Optional[MixerBuilder] = None,
     ):
         super().__init__()
         self.sizes = sizes
@@ -66,6 +70,7 @@ class SpertNetwork(nn.Module):
         self.pooling = pooling
         self.span_head = span_head(sizes)
         self.relation_head = relation_head(sizes) if sizes.n_relation_labels else None
+        self.mixer = None if mixer is None else mixer(sizes)
         # Row w - 1 belongs to spans of w tokens; given spans may be wider than all of them and share the last.
         self.width_embedding = nn.Embedding(sizes.max_span_width, sizes.width_embedding)
         for module in self.modules():
@@ -76,15 +81,21 @@ class SpertNetwork(nn.Module):
 
     # The stages
 
-    def encode(self, states: List[Tensor], layout: Layout) -> Encoded:
-        """Bring the embeddings together, and represent each sentence.
+    def encode(self, states: List[Tensor], layout: Layout, *, is_train: bool = False) -> Encoded:
+        """Bring the embeddings together, represent each sentence, and mix the wordpieces if there is a mixer.
 
         states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
         layout (Layout): Indices into the concatenation of states.
+        is_train (bool): Whether to drop out.
         RETURNS (Encoded): What all other stages read.
         """
         # The encoder may work in half precision.
-        return bring_together(states, layout, self.width_embedding.weight.dtype)
+        encoded = bring_together(states, layout, self.width_embedding.weight.dtype)
+        if self.mixer is None or not len(layout.rows):
+            return encoded
+        lengths = numpy.diff(layout.offsets[layout.sentences])
+        pieces = self.mixer(encoded.pieces(encoded.whole), lengths, is_train)
+        return replace(encoded, embeddings=pieces, rows=torch.arange(len(pieces), device=pieces.device))
 
     def classify(
         self, encoded: Encoded, spans: Ints, labels: Optional[Ints] = None, *, is_train: bool
@@ -240,7 +251,7 @@ class SpertNetwork(nn.Module):
             and of the pairs, shape (passes * n_pairs, n_relation_labels), one pass after the other, and the samples
             with the further pairs.
         """
-        encoded = self.encode(states, layout)
+        encoded = self.encode(states, layout, is_train=True)
         given = samples.span_labels if samples.given else None
         features, span_logits = self.classify(encoded, samples.spans, given, is_train=True)
         if near_misses.number and self.relation_head is not None and not samples.given:
@@ -250,11 +261,15 @@ class SpertNetwork(nn.Module):
                     (samples.span_labels != NONE) & samples.can_pair,
                     to_host(span_logits.detach().softmax(dim=1)[:, 0]),
                     layout.sentence_of(samples.spans[:, 0]),
+                    documents=layout.document_of(samples.spans[:, 0]),
                     **near_misses._asdict(),
                 )
             )
         pair_logits = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
         for _ in range(passes - 1):
+            if self.mixer is not None:
+                # It drops out, too.
+                encoded = self.encode(states, layout, is_train=True)
             features, more_spans = self.classify(encoded, samples.spans, given, is_train=True)
             more_pairs = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
             span_logits, pair_logits = torch.cat([span_logits, more_spans]), torch.cat([pair_logits, more_pairs])
@@ -282,7 +297,9 @@ class SpertNetwork(nn.Module):
             found = decisions.find_entities(windows, layout.sentences)
         else:
             found = Found.given(layout.visible(given.spans), given.labels)
-        pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
+        pairs = no_rows()
+        if self.relation_head is not None:
+            pairs = decisions.choose_pairs(found, layout.sentences, layout.documents)
         pair_logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
         orders = both_orders(pairs)
         over_limit = found.over_limit.copy()

@@ -3,7 +3,7 @@
 So the indices of all blocks of a batch can go to the device in one copy.
 """
 
-from typing import Literal, NamedTuple, Optional, Tuple
+from typing import List, Literal, NamedTuple, Optional, Tuple
 
 import numpy
 import torch
@@ -98,7 +98,11 @@ class SpanPlan:
 
 
 class ContextPlan:
-    """Finds the context of pairs of spans: by default the maximum over the wordpieces strictly between them."""
+    """Finds the context of pairs of spans: by default the maximum over the wordpieces strictly between them.
+
+    Spans of different sentences have all sentences from the one to the other for a "sentence", and the mean of both
+    special tokens for the "cls".
+    """
 
     def __init__(
         self,
@@ -126,13 +130,15 @@ class ContextPlan:
         self._distances = indices.add(distance_buckets(numpy.maximum(gap_end - gap_start, 0)))
         self._pool: Optional[Maxima] = None
         self._empty: Optional[int] = None
-        self._owners: Optional[int] = None
-        owners = stretch.layout.sentence_of(one[:, 0])
+        self._owners: List[int] = []
+        owners, others = (stretch.layout.sentence_of(side[:, 0]) for side in (one, two))
         if context == "cls":
-            self._owners = indices.add(owners)
+            sides = (owners, others) if (owners != others).any() else (owners,)
+            self._owners = [indices.add(side) for side in sides]
             return
         if context == "sentence":
-            gap_start, gap_end = stretch.layout.sentences[[owners, stretch.layout.sentence_of(two[:, 1] - 1) + 1]]
+            bounds = numpy.minimum(owners, others), numpy.maximum(owners, others) + 1
+            gap_start, gap_end = stretch.layout.sentences[numpy.stack(bounds)]
         starts = stretch.pieces_before(gap_start)
         ends = stretch.pieces_before(numpy.maximum(gap_start, gap_end))
         self._pool = Maxima(starts, ends, len(stretch), width, device, indices)
@@ -154,7 +160,8 @@ class ContextPlan:
         RETURNS (Tensor): Shape (n_pairs, width).
         """
         if self._pool is None:
-            return contexts.index_select(0, self._indices[self._owners])  # type: ignore[index]
+            sides = [contexts.index_select(0, self._indices[owners]) for owners in self._owners]
+            return sides[0] if len(sides) == 1 else (sides[0] + sides[1]) / 2
         pooled = self._pool.take(pieces)
         if empty is not None and self._empty is not None:
             rows = self._indices[self._empty]

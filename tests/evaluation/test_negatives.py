@@ -60,6 +60,12 @@ def test_documents_with_entities_of_fitting_types_and_no_relation(gold, sentence
     assert without_relation([chosen], {("PER", "ORG")}) == ([chosen] if fits else [])
 
 
+@pytest.mark.parametrize("reach, fits", [(0, False), (1, False), (2, True)])
+def test_entities_of_fitting_types_within_reach(reach, fits):
+    chosen = example((TEXT, [(0, 2, "PER"), (7, 8, "LOC")]), sentences=(4, 6))
+    assert without_relation([chosen], {("PER", "LOC")}, reach=reach) == ([chosen] if fits else [])
+
+
 def test_an_entity_is_no_pair_with_itself():
     one = example((TEXT, [(0, 2, "PER")]))
     assert without_relation([one], {("PER", "PER")}) == []

@@ -14,10 +14,12 @@ from spacy_spert.ml import network as network_module
 from spacy_spert.ml.arrays import Given, Samples
 from spacy_spert.ml.candidates import all_spans
 from spacy_spert.ml.loss import relation_loss, span_loss
+from spacy_spert.ml.mixer import build_bilstm, build_convolutions
 from spacy_spert.ml.model import Search, Training, build_spert, get_network
 
 CONTEXTS = ["localized", "sentence", "cls"]
 POOLINGS = ["max", "mean", "sum"]
+MIXERS = [build_bilstm(6), build_convolutions(6)]
 
 
 def cnn(width=16):
@@ -117,9 +119,43 @@ class TestFiniteDifferences:
             assert numpy.abs(gradient).max() > 0.01
             self.check(node.get_param("W"), gradient, lambda: loss_and_backprop(model, docs, samples)[0], count=2)
 
+    @pytest.mark.parametrize("mixer", MIXERS)
+    def test_tok2vec_below_a_mixer(self, mixer):
+        model = weigh(make_model(mixer=mixer), 3.0)
+        get_network(model).mixer.output.weight.data.mul_(10.0)
+        docs = make_docs(["Ann met Bob in Bonn", "", "Eve ran"])
+        samples = all_samples(docs, 3, 2)
+        loss_and_backprop(model, docs, samples)[1]()
+        node = [node for node in model.get_ref("tok2vec").walk() if "W" in node.param_names][-1]
+        self.check(node.get_param("W"), node.get_grad("W").copy(), lambda: loss_and_backprop(model, docs, samples)[0])
+        for weight in get_network(model).mixer.parameters():
+            assert weight.grad.abs().max() > 1e-3
+            self.check(weight.detach().numpy(), weight.grad.numpy(), lambda: loss_and_backprop(model, docs, samples)[0])
+
     @pytest.mark.parametrize("context", CONTEXTS)
     def test_transformer(self, encoder, context):
-        nlp = make_nlp(encoder, spans=strided(5, 3), max_span_width=3, model={"dropout": 0.0, "context": context})
+        names = (
+            "embeddings.word_embeddings.weight",
+            "encoder.layer.0.attention.self.value.weight",
+            "encoder.layer.1.output.dense.weight",
+            "encoder.layer.1.output.LayerNorm.bias",
+        )
+        self.check_transformer(make_nlp(encoder, **self.settings(context)), names)
+
+    @pytest.mark.parametrize("layers", [2, 3])
+    def test_transformer_that_mixes_its_layers(self, encoder, layers):
+        names = (
+            "encoder.embeddings.word_embeddings.weight",
+            "encoder.encoder.layer.0.output.dense.weight",
+            "encoder.encoder.layer.1.output.dense.weight",
+            "logits",
+        )
+        self.check_transformer(make_nlp(encoder, layers=layers, **self.settings("localized")), names)
+
+    def settings(self, context):
+        return {"spans": strided(5, 3), "max_span_width": 3, "model": {"dropout": 0.0, "context": context}}
+
+    def check_transformer(self, nlp, names):
         initialize(nlp)
         model = weigh(nlp.get_pipe("spert").model, 5.0)
         transformer = nlp.get_pipe("transformer")
@@ -133,12 +169,7 @@ class TestFiniteDifferences:
 
         loss()[1]()
         named = dict(torch_encoder(nlp).named_parameters())
-        for name in (
-            "embeddings.word_embeddings.weight",
-            "encoder.layer.0.attention.self.value.weight",
-            "encoder.layer.1.output.dense.weight",
-            "encoder.layer.1.output.LayerNorm.bias",
-        ):
+        for name in names:
             gradient = named[name].grad.numpy().copy()
             assert numpy.abs(gradient).max() > 0.01
             self.check(named[name].detach().numpy(), gradient, lambda: loss()[0], count=2)

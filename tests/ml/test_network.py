@@ -17,6 +17,7 @@ from spacy_spert.ml.heads import Sizes
 from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.relation_head import build_relation_head, distance_buckets
 from spacy_spert.ml.span_head import build_span_head
+from spacy_spert.sentences import reach_of
 
 WIDTH, N_ENTITIES, N_RELATIONS, MAX_WIDTH = 6, 3, 2, 4
 
@@ -28,6 +29,7 @@ CHOICES = {
     # The paper's heads, and with everything they may have.
     "heads": ["linear", "rich", "inverse"],
 }
+SCOPES = pytest.mark.parametrize("scope", [1, 2, "document"])
 CONTEXTS, POOLINGS, SPECIALS, HEADS = (pytest.mark.parametrize(name, values) for name, values in CHOICES.items())
 ANY_OF_EACH = [st.sampled_from(values) for values in CHOICES.values()]
 RICH_SPANS = {"hidden_width": 7, "edges": True}
@@ -59,7 +61,7 @@ def make_network(seed=0, n_relations=N_RELATIONS, max_width=MAX_WIDTH, heads="li
     return network
 
 
-def make_layout(sentences=SENTENCES, specials="one", seed=0):
+def make_layout(sentences=SENTENCES, specials="one", seed=0, documents=(0,)):
     """A layout with the rows in random order, some of them unused, and embeddings for it."""
     rng = numpy.random.default_rng(seed)
     counts = numpy.asarray([count for sentence in sentences for count in sentence])
@@ -75,6 +77,7 @@ def make_layout(sentences=SENTENCES, specials="one", seed=0):
         sentences=numpy.cumsum([0, *(len(sentence) for sentence in sentences)]),
         cls_rows=rows[n_pieces : n_pieces + len(owners)],
         cls_sentences=owners,
+        documents=numpy.cumsum([0, *(len(sentence) for sentence in sentences)])[list(documents)],
     )
     return torch.from_numpy(rng.normal(size=(len(rows), WIDTH))), layout
 
@@ -138,10 +141,10 @@ def plain_span_logits(network, embeddings, layout, spans):
 
 
 def plain_pair_context(network, embeddings, layout, one, two):
-    sentence = int(layout.sentence_of(numpy.asarray(one[0])))
+    first, last = sorted(int(layout.sentence_of(numpy.asarray(span[0]))) for span in (one, two))
     if network.context == "cls":
-        return plain_context(embeddings, layout, sentence)
-    start, end = layout.sentences[sentence : sentence + 2]
+        return (plain_context(embeddings, layout, first) + plain_context(embeddings, layout, last)) / 2
+    start, end = layout.sentences[first], layout.sentences[last + 1]
     if network.context == "localized":
         start, end = min(one[1], two[1]), max(one[0], two[0])
     if start >= end and network.relation_head.empty_context is not None:
@@ -175,7 +178,7 @@ def plain_pair_logits(network, embeddings, layout, spans, pairs, labels=None):
     return logits
 
 
-def plain_search(network, embeddings, layout, max_distance=0):
+def plain_search(network, embeddings, layout, max_distance=0, scope="sentence"):
     """All spans and pairs, one at a time."""
     spans, labels, scores = [], [], []
     for start in range(layout.sentences[-1]):
@@ -189,8 +192,13 @@ def plain_search(network, embeddings, layout, max_distance=0):
     pairs = []
     for i, one in enumerate(spans):
         for j, two in enumerate(spans[i + 1 :], start=i + 1):
-            same = layout.sentence_of(numpy.asarray(one[0])) == layout.sentence_of(numpy.asarray(two[0]))
-            if same and (not max_distance or two[0] - one[1] <= max_distance):
+            first, last = (int(layout.sentence_of(numpy.asarray(span[0]))) for span in (one, two))
+            same_document = len({sum(token >= start for start in layout.documents) for token in (one[0], two[0])}) == 1
+            if (
+                same_document
+                and last - first <= reach_of(scope)
+                and (not max_distance or two[0] - one[1] <= max_distance)
+            ):
                 pairs.extend([(i, j), (j, i)])
     spans, pairs = (numpy.asarray(rows, dtype="int64").reshape(-1, 2) for rows in (spans, pairs))
     return spans, labels, scores, pairs
@@ -407,9 +415,9 @@ def test_search_of_anything_equals_the_plain_formula(
 
 
 @torch.no_grad()
-def equals_plain_search(network, embeddings, layout, max_distance=0):
-    scores = search(network, embeddings, layout, max_relation_distance=max_distance)
-    spans, labels, span_scores, pairs = plain_search(network, embeddings, layout, max_distance)
+def equals_plain_search(network, embeddings, layout, max_distance=0, scope="sentence"):
+    scores = search(network, embeddings, layout, max_relation_distance=max_distance, relation_scope=scope)
+    spans, labels, span_scores, pairs = plain_search(network, embeddings, layout, max_distance, scope)
     pair_scores = plain_pair_logits(network, embeddings, layout, spans, pairs).sigmoid()
     assert scores.spans.tolist() == (layout.flat(spans).tolist() if len(spans) else [])
     assert scores.span_labels.tolist() == labels
@@ -420,6 +428,22 @@ def equals_plain_search(network, embeddings, layout, max_distance=0):
     assert scores.pair_scores[order] == pytest.approx(pair_scores.numpy()[plain_order], abs=1e-6)
     assert not len(scores.over_limit)
     return scores
+
+
+@CONTEXTS
+@SPECIALS
+@HEADS
+@SCOPES
+def test_search_within_a_wider_scope_equals_the_plain_formula(monkeypatch, context, specials, heads, scope):
+    """In two documents, the first of one sentence, and in blocks shorter than a sentence."""
+    monkeypatch.setattr(network_module, "BLOCK_TOKENS", 4)
+    monkeypatch.setattr(network_module, "BLOCK_NUMBERS", 5 * WIDTH)
+    network = make_network(context=context, heads=heads)
+    embeddings, layout = make_layout([[1, 2], *SENTENCES], specials, documents=[0, 1])
+    scores = equals_plain_search(network, embeddings, layout, scope=scope)
+    owners = layout.sentence_of(layout.visible(scores.spans)[:, 0])[scores.pairs]
+    assert (owners[:, 0] != owners[:, 1]).sum() > 10
+    assert ((owners > 0).all(axis=1) | (owners == 0).all(axis=1)).all()
 
 
 @POOLINGS
@@ -465,11 +489,12 @@ def test_spans_above_a_probability_are_paired_and_scores_joined(heads, temperatu
 @CONTEXTS
 @POOLINGS
 @HEADS
+@pytest.mark.parametrize("scope", ["sentence", "document"])
 @torch.no_grad()
-def test_training_and_prediction_agree(context, pooling, heads):
+def test_training_and_prediction_agree(context, pooling, heads, scope):
     network = make_network(context=context, pooling=pooling, heads=heads, dropout=0.0)
     embeddings, layout = make_layout(specials="some")
-    scores = search(network, embeddings, layout)
+    scores = search(network, embeddings, layout, relation_scope=scope)
     samples = replace(Samples.empty(N_RELATIONS), spans=layout.visible(scores.spans), pairs=scores.pairs)
     span_logits, pair_logits, _ = network([embeddings], layout, samples)
     probs = span_logits.softmax(dim=1).numpy()

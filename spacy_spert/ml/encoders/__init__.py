@@ -60,6 +60,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         cls_rows=numpy.concatenate(cls_rows),
         cls_sentences=numpy.concatenate(cls_sentences),
         cut=numpy.concatenate(cut),
+        documents=numpy.searchsorted(tokens, numpy.cumsum([0, *(len(part.counts) for part in pieces[:-1])])),
     )
     return [part.states for part in pieces], layout
 
