@@ -257,6 +257,11 @@ class Errors(metaclass=ErrorsWithCodes):
         "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
         "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
     )
+    S201 = "{path} exists. Give another name, or --force to write it anew."
+    S202 = (
+        "There is no transformer in {path}: config.json is missing, or its model_type is unknown. Give the folder of a "
+        "transformer, or its name on the hub."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):
