@@ -6,7 +6,6 @@ scored in blocks of heads, so that memory does not grow with a document; what go
 in few copies, whatever the number of blocks.
 """
 
-from dataclasses import dataclass
 from typing import Iterator, List, Optional, Protocol, Tuple
 
 import numpy
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from .arrays import NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
 from .candidates import both_orders, near_miss_pairs
+from .encoded import Encoded, bring_together
 from .heads import Sizes, SpanFeatures
 from .plans import ContextPlan, ContextT, SpanPlan, Stretch
 from .pooling import Indices, PoolingT, pool_windows, to_host
@@ -39,41 +39,6 @@ class Decisions(Protocol):
     def choose_pairs(self, found: Found, sentences: Ints) -> Ints: ...
 
     def relation_scores(self, logits: Floats) -> Floats: ...
-
-
-@dataclass
-class Encoded:
-    """The encoder's output, ready to be pooled.
-
-    embeddings (Tensor): All embeddings, shape (n_rows, width).
-    layout (Layout): Indices into them.
-    rows (Tensor): Those of the wordpieces, on the device, shape (n_pieces,).
-    contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
-    """
-
-    embeddings: Tensor
-    layout: Layout
-    rows: Tensor
-    contexts: Tensor
-
-    @property
-    def device(self) -> torch.device:
-        """RETURNS (torch.device): Where the embeddings are."""
-        return self.embeddings.device
-
-    @property
-    def whole(self) -> Stretch:
-        """RETURNS (Stretch): All tokens."""
-        return Stretch(self.layout, 0, len(self.layout.tokens))
-
-    def pieces(self, stretch: Stretch) -> Tensor:
-        """The wordpieces of some tokens.
-
-        stretch (Stretch): The tokens.
-        RETURNS (Tensor): Shape (n_pieces, width).
-        """
-        first, last = stretch.bounds
-        return self.embeddings.index_select(0, self.rows[first:last])
 
 
 class SpertNetwork(nn.Module):
@@ -119,37 +84,7 @@ class SpertNetwork(nn.Module):
         RETURNS (Encoded): What all other stages read.
         """
         # The encoder may work in half precision.
-        embeddings = (torch.cat(states) if len(states) > 1 else states[0]).to(self.width_embedding.weight.dtype)
-        n_sentences = len(layout.sentences) - 1
-        counts = numpy.bincount(layout.cls_sentences, minlength=n_sentences)
-        bounds = layout.offsets[layout.sentences]
-        # Without a special token a sentence is represented by the maximum over its wordpieces.
-        without = numpy.nonzero(counts == 0)[0]
-        lengths = numpy.diff(bounds)
-        indices = Indices()
-        rows, cls_rows, cls_sentences, n_windows, owners, own_rows = (
-            indices.add(array)
-            for array in (
-                layout.rows,
-                layout.cls_rows,
-                layout.cls_sentences,
-                counts[layout.cls_sentences],
-                numpy.repeat(without, lengths[without]),
-                layout.rows[numpy.repeat(counts == 0, lengths)],
-            )
-        )
-        indices.upload(embeddings.device)
-        contexts = embeddings.index_select(0, indices[cls_rows])
-        if (counts != 1).any():
-            # One that lies in several windows is represented by the mean of theirs.
-            shares = contexts / indices[n_windows][:, None].to(contexts)
-            zeros = embeddings.new_zeros(n_sentences, embeddings.shape[1])
-            contexts = zeros.index_add(0, indices[cls_sentences], shares)
-        if len(without):
-            targets = indices[owners][:, None].expand(-1, embeddings.shape[1])
-            pieces = embeddings.index_select(0, indices[own_rows])
-            contexts = contexts.scatter_reduce(0, targets, pieces, "amax", include_self=False)
-        return Encoded(embeddings, layout, indices[rows], contexts)
+        return bring_together(states, layout, self.width_embedding.weight.dtype)
 
     def classify(
         self, encoded: Encoded, spans: Ints, labels: Optional[Ints] = None, *, is_train: bool
