@@ -82,7 +82,7 @@ class Errors(metaclass=ErrorsWithCodes):
     S025 = (
         "Can't load the weights of component '{name}': they don't fit a model of width {width} with {entities} entity "
         "and {relations} relation labels and spans of up to {max_width} tokens. The files come from another model, or "
-        "were not written to their end."
+        "were not written to their end. They were saved by spacy-spert {saved}, and this is {version}.{reason}"
     )
     S026 = "The component's model is not initialized. Call nlp.initialize() or load a trained pipeline."
     S030 = (
@@ -257,6 +257,18 @@ class Errors(metaclass=ErrorsWithCodes):
         "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
         "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
     )
+    S203 = (
+        "Component '{name}' was saved by spacy-spert {saved} in format {format}. This is spacy-spert {version}, which "
+        "reads {formats}. Load it with the version that saved it: pip install 'spacy-spert=={saved}'"
+    )
+    S204 = (
+        "Component '{name}' was saved by spacy-spert {saved} with a setting '{setting}', which spacy-spert {version} "
+        "does not have. Load it with the version that saved it, or take the setting out of the component's 'cfg'."
+    )
+    S206 = (
+        "The pipeline was saved for spacy-spert{needed}, and this is spacy-spert {version}, which can't read it: pip "
+        "install 'spacy-spert{needed}'"
+    )
     S201 = "{path} exists. Give another name, or --force to write it anew."
     S202 = (
         "There is no transformer in {path}: config.json is missing, or its model_type is unknown. Give the folder of a "
@@ -321,4 +333,8 @@ class Warnings(metaclass=ErrorsWithCodes):
     )
     W051 = (
         "The vocabulary {path} has {n} entries, but the model knows {expected}. Make sure that it belongs to the model."
+    )
+    W036 = (
+        "'{old}' is called '{new}' since spacy-spert {version}. Use the new name: the old one "
+        "stays until the end of the next major version."
     )

@@ -10,6 +10,7 @@ from thinc.api import Config, Model
 
 from .pipeline import Spert
 from .settings import DEFAULTS, SamplingT, TaskT
+from .versions import ReadablePipeline, add_requirement
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -106,7 +107,7 @@ def _relation_weights(weight: float) -> Dict[str, Optional[float]]:
     default_score_weights={**_weights("spans_spert", 0.5), **_relation_weights(0.5)},
 )
 def make_spert(
-    nlp: Language,
+    nlp: ReadablePipeline,
     name: str,
     model: Model,
     scorer: Optional[Callable],
@@ -193,7 +194,7 @@ def make_spert(
     default_score_weights=_weights("spans_spert", 1.0),
 )
 def make_spert_entities(
-    nlp: Language,
+    nlp: ReadablePipeline,
     name: str,
     model: Model,
     scorer: Optional[Callable],
@@ -225,7 +226,7 @@ def make_spert_entities(
     default_score_weights=_relation_weights(1.0),
 )
 def make_spert_relations(
-    nlp: Language,
+    nlp: ReadablePipeline,
     name: str,
     model: Model,
     scorer: Optional[Callable],
@@ -266,4 +267,5 @@ def _make(
 ) -> Spert:
     pipe = Spert(nlp.vocab, model, name, scorer=scorer, **settings, **fixed)
     pipe.attach(nlp, settings)
+    add_requirement(nlp)
     return pipe
