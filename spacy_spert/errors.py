@@ -269,6 +269,14 @@ class Errors(metaclass=ErrorsWithCodes):
         "The pipeline was saved for spacy-spert{needed}, and this is spacy-spert {version}, which can't read it: pip "
         "install 'spacy-spert{needed}'"
     )
+    S207 = (
+        "{path} does not hold the scores of component '{component}', but of {got}. Expected what `spacy spert evaluate "
+        "MODEL DATA --output` writes."
+    )
+    S208 = (
+        "The scores in {path} are those with given entities (--gold-entities), which say nothing of the pipeline as a "
+        "whole. Evaluate it without."
+    )
     S201 = "{path} exists. Give another name, or --force to write it anew."
     S202 = (
         "There is no transformer in {path}: config.json is missing, or its model_type is unknown. Give the folder of a "
