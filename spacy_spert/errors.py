@@ -251,11 +251,27 @@ class Errors(metaclass=ErrorsWithCodes):
     S158 = "One text is drawn at a time, and no tokens."
 
     S110 = "The number of texts to select must be above 0, got {n}."
+    S112 = (
+        "A relation head with `inverse` needs a hidden layer: set hidden_width in "
+        "[components.spert.model.relation_head], e.g. to 256, or leave inverse out."
+    )
+    S113 = "'{name}' of the augmenter is a share, a number between 0 and 1. Got: {value}"
+    S114 = "'averages_decay' of the optimizer must be at least 0 and below 1, such as 0.999. Got: {value}"
     S111 = "There is nothing to select: {pool} has no text that can be used."
     S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
     S161 = (
         "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
         "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
+    )
+    S190 = "The format '{name}' has no options, got: {options}"
+    S192 = (
+        "The pipelines count relations without direction in different ways ('{one}' and '{other}'), so that their "
+        "scores can't be compared. Choose one with --symmetric."
+    )
+    S201 = "{path} exists. Give another name, or --force to write it anew."
+    S202 = (
+        "There is no transformer in {path}: config.json is missing, or its model_type is unknown. Give the folder of a "
+        "transformer, or its name on the hub."
     )
     S203 = (
         "Component '{name}' was saved by spacy-spert {saved} in format {format}. This is spacy-spert {version}, which "
@@ -276,11 +292,6 @@ class Errors(metaclass=ErrorsWithCodes):
     S208 = (
         "The scores in {path} are those with given entities (--gold-entities), which say nothing of the pipeline as a "
         "whole. Evaluate it without."
-    )
-    S201 = "{path} exists. Give another name, or --force to write it anew."
-    S202 = (
-        "There is no transformer in {path}: config.json is missing, or its model_type is unknown. Give the folder of a "
-        "transformer, or its name on the hub."
     )
 
 
@@ -334,6 +345,11 @@ class Warnings(metaclass=ErrorsWithCodes):
     W012 = (
         "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
         "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
+    )
+    W030 = (
+        "Found {n} documents whose relations are in doc._.rel, where other tools leave them, and nowhere else. They "
+        "are not read from there, but taken as not known. Convert the data first: spacy spert convert IN.spacy "
+        "OUT.spacy --from {format}"
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

@@ -31,12 +31,12 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from .alignment import GoldCounts
-from .checks import check_counts, check_pipeline, show_counts, unknown_labels
-from .decoding import Decoder
+from .checks import check_counts, check_pipeline, foreign_notes, show_counts, unknown_labels
+from .decoding import Decoder, leave_unrelated_out
 from .entities import given_entities, given_spans, set_ents
 from .errors import Errors, Warnings
 from .ml.arrays import Ints, Layout, NearMisses, Samples, Scores
-from .ml.loss import relation_loss, span_loss
+from .ml.loss import joint_loss
 from .relations import describe_doc, install_extension, set_entities
 from .scorer import score_spert
 from .serialize import SavedPipe
@@ -168,10 +168,11 @@ class Spert(SavedPipe):
                 entities = given_entities(doc, self.cfg["entities_key"], self.name)
                 set_entities(doc, self.cfg["spans_key"], entities, rows)
                 continue
-            bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
+            kept, rows = leave_unrelated_out(scores.is_entity[low:high], rows)
+            bounds, span_scores = scores.spans[low:high][kept] - offsets[i], scores.span_scores[low:high][kept]
             spans = [
                 Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
-                for (start, end), column in zip(bounds.tolist(), columns.tolist())
+                for (start, end), column in zip(bounds.tolist(), columns[kept].tolist())
             ]
             # Without relations nothing is said of them: not that there are none.
             known = rows if self.cfg["task"] == "joint" else None
@@ -222,14 +223,8 @@ class Spert(SavedPipe):
         scores (ScoresT): Logits of spans and pairs, and the samples they belong to.
         RETURNS (Tuple[float, Tuple[Floats2d, Floats2d]]): The loss, and its gradients with respect to the logits.
         """
-        span_logits, pair_logits, samples = scores
-        ops = self.model.ops
-        if samples.given:
-            loss, d_span_logits = 0.0, ops.alloc2f(*span_logits.shape)
-        else:
-            loss, d_span_logits = span_loss(span_logits, ops.asarray1i(samples.span_labels))  # type: ignore[arg-type]
-        pair_loss, d_pair_logits = relation_loss(pair_logits, ops.asarray2f(samples.pair_labels))  # type: ignore[arg-type]
-        return loss + pair_loss, (d_span_logits, d_pair_logits)
+        smoothing, consistency = self.cfg["boundary_smoothing"], self.cfg["consistency"]
+        return joint_loss(self.model.ops, *scores, boundary_smoothing=smoothing, consistency=consistency)
 
     def get_samples(self, examples: Iterable[Example], layout: Layout) -> Samples:
         """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
@@ -273,9 +268,8 @@ class Spert(SavedPipe):
         )
         if labels is None or not any(known.values()):
             known = counts.union(known)
+        self._report_unknown(counts)
         warnings = check_counts(counts, known, self.cfg, self.name)
-        if counts.relations_unknown and self.cfg["task"] != "entities":
-            self._warn_once("W010", n=counts.relations_unknown, docs=counts.docs)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
         # What an earlier initialization made stays until nothing can be wrong with the new data.
@@ -303,6 +297,7 @@ class Spert(SavedPipe):
         annotators = sentence_annotators(nlp, self)
         counts = count_gold(get_examples(), self.cfg, self.name, annotators=annotators, transformer=transformer)
         known = counts.union(self.label_data)
+        self._report_unknown(counts)
         warnings = check_counts(counts, known, self.cfg, self.name)
         learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
         self._add_labels(known)
@@ -332,6 +327,8 @@ class Spert(SavedPipe):
         if self.model.has_ref("head") and hasattr(sgd, "add_head"):
             # The optimizer may have a learning rate for the component's own layers.
             sgd.add_head(self.model.get_ref("head"))
+            if getattr(sgd, "averages_decay", 0.0) and hasattr(sgd, "add_models"):
+                sgd.add_models([self.model, *self._owner.models()])
         super().finish_update(sgd)
 
     def _given_labels(self, labels: Optional[LabelsT]) -> LabelsT:
@@ -372,7 +369,16 @@ class Spert(SavedPipe):
 
         cfg = self.cfg
         near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
-        return Training(partial(self.get_samples, examples), near_misses)
+        return Training(partial(self.get_samples, examples), near_misses, passes=2 if cfg["consistency"] else 1)
+
+    def _report_unknown(self, counts: GoldCounts) -> None:
+        if self.cfg["task"] == "entities":
+            return
+        for note in foreign_notes(counts.foreign):
+            logger.warning(note)
+        n = counts.relations_unknown - sum(counts.foreign.values())
+        if n:
+            self._warn_once("W010", n=n, docs=counts.docs)
 
     def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
         limit = math.ceil(n_tokens * self.cfg["relations_per_token"])
