@@ -22,13 +22,17 @@ FORMAT = max(FORMATS)
 # In the saved `cfg`.
 VERSION_KEY, FORMAT_KEY = "version", "format"
 # As `requirement` writes it. What people wrote otherwise is theirs.
-OURS = re.compile(rf"{NAME}(>=(\d+(?:\.\d+)*),<\d+)")
+OURS = re.compile(rf"^{NAME}(\[\w+\])?(>=(\d+(?:\.\d+)*),<\d+)$")
 
 
-def requirement() -> str:
-    """RETURNS (str): The versions that read what this one saves, for the requirements of a pipeline's package."""
+def requirement(extra: str = "") -> str:
+    """The versions that read what this one saves, for the requirements of a pipeline's package.
+
+    extra (str): What it needs besides, in brackets.
+    RETURNS (str): The requirement.
+    """
     major = int(__version__.split(".")[0])
-    return f"{NAME}>={FORMATS[FORMAT]},<{major + 2}"
+    return f"{NAME}{extra}>={FORMATS[FORMAT]},<{major + 2}"
 
 
 def add_requirement(nlp: Language) -> None:
@@ -36,9 +40,9 @@ def add_requirement(nlp: Language) -> None:
 
     nlp (Language): The pipeline.
     """
-    lines: List[str] = nlp.meta.setdefault("requirements", [])
-    if not any(line.startswith(NAME) and not OURS.fullmatch(line) for line in lines):
-        lines[:] = [*(line for line in lines if not OURS.fullmatch(line)), requirement()]
+    # A list of its own, as metas share theirs.
+    lines: List[str] = [OURS.sub(lambda found: requirement(found[1] or ""), line) for line in _requirements(nlp)]
+    nlp.meta["requirements"] = lines if any(line.startswith(NAME) for line in lines) else [*lines, requirement()]
 
 
 def check_requirement(nlp: Language) -> None:
@@ -47,10 +51,14 @@ def check_requirement(nlp: Language) -> None:
     nlp (Language): The pipeline, with its meta.
     RAISES (ImportError): If it was saved in a format that is not known yet, or not any more.
     """
-    for line in nlp.meta.get("requirements", []):
+    for line in _requirements(nlp):
         found = OURS.fullmatch(line)
-        if found and found[2] not in FORMATS.values():
-            raise ImportError(Errors.S206.format(needed=found[1], version=__version__))
+        if found and found[3] not in FORMATS.values():
+            raise ImportError(Errors.S206.format(needed=found[2], version=__version__))
+
+
+def _requirements(nlp: Language) -> List[str]:
+    return nlp.meta.get("requirements") or []
 
 
 class _Readable:

@@ -194,6 +194,12 @@ class TestRequirement:
         add_requirement(nlp)
         assert nlp.meta["requirements"] == ["other>=1", requirement()]
 
+    def test_what_it_needs_besides_stays(self):
+        nlp = spacy.blank("xx")
+        nlp.meta["requirements"] = ["spacy-spert[onnx]>=0.0.5,<1"]
+        add_requirement(nlp)
+        assert nlp.meta["requirements"] == [requirement("[onnx]")]
+
     def test_of_the_user_stays(self):
         nlp = spacy.blank("xx")
         nlp.meta["requirements"] = ["spacy-spert==0.1.0"]
