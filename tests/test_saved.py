@@ -6,6 +6,7 @@
 import io
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import catalogue
@@ -97,6 +98,15 @@ class TestReleases:
         nlp = spacy.load(path)
         losses = train(nlp, 3, learn_rate=0.001)
         assert losses[-1] < losses[0] < 20
+
+    def test_never_asks_a_hub(self, tmp_path, monkeypatch):
+        """Whatever the config says of where the transformer came from."""
+        monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("asked the network"))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("asked the network"))
+        path = SAVED / RELEASES[-1] / "transformer"
+        shutil.copytree(path, tmp_path / "copy")
+        change_config(tmp_path / "copy", 'name = "tiny"', 'name = "bert-base-cased"')
+        assert_as_saved(outputs_of(spacy.load(tmp_path / "copy")), path)
 
     def test_annotated_documents(self, path):
         docs = DocBin().from_disk(path.parent / "docs.spacy").get_docs(spacy.blank("xx").vocab)

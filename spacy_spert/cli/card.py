@@ -121,7 +121,7 @@ def card(
     nlp = load_model(model)
     component, pipe = find_component(nlp, component)
     scores = read_scores(metrics, component) if metrics is not None else {}
-    meta = with_scores(srsly.read_json(model / "meta.json"), scores)
+    meta = with_scores(srsly.read_json(model / "meta.json"), scores, pipe.cfg["spans_key"])
     given_meta = {"license": license, "name": name, "version": version}
     meta.update({key: value for key, value in given_meta.items() if value is not None})
     given = base_model or base_model_of(config)

@@ -48,17 +48,22 @@ def without_paths(config: Config, base_model: Optional[str]) -> Config:
     return cleaned
 
 
-def with_scores(meta: Mapping[str, Any], scores: Mapping[str, Any]) -> Dict[str, Any]:
-    """Put scores into the meta of a pipeline, where the hubs look for them.
+def with_scores(meta: Mapping[str, Any], scores: Mapping[str, Any], spans_key: str) -> Dict[str, Any]:
+    """Put scores into the meta of a pipeline, where the hubs look for them: those of entities are `ents_p`, `ents_r`
+    and `ents_f` there. Where doc.ents is not annotated, these are the scores of the span group.
 
     meta (Mapping[str, Any]): The meta.
     scores (Mapping[str, Any]): What `spacy spert evaluate --output` wrote; nothing to keep those of the training.
+    spans_key (str): The component's span group.
     RETURNS (Dict[str, Any]): A copy without losses.
     """
     kept = {name: value for name, value in meta.get("performance", {}).items() if not name.endswith("_loss")}
     prefixes = ("ents_", "spans_", "rels_")
-    new = {name: value for name, value in scores.items() if name.startswith(prefixes)}
-    return {**meta, "performance": {**kept, **new}}
+    kept.update({name: value for name, value in scores.items() if name.startswith(prefixes)})
+    for name in ("p", "r", "f", "per_type"):
+        if kept.get(f"ents_{name}") is None:
+            kept[f"ents_{name}"] = kept.get(f"spans_{spans_key}_{name}")
+    return {**meta, "performance": {name: value for name, value in kept.items() if value is not None}}
 
 
 def _transformers(config: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from util import LABELS, TEXTS, assert_same_predictions, initialize, make_doc, m
 
 from spacy_spert.cli.card import card
 from spacy_spert.cli.evaluate import evaluate
+from spacy_spert.evaluation.publish import with_scores
 
 # Errors, so that not all figures are the same.
 TESTED = [*TEXTS[:5], ("Ann hired Bob .", [(0, 1, "ORG"), (2, 3, "PER")], [(1, 0, "works_for")])]
@@ -116,10 +117,21 @@ class TestFigures:
 
     def test_meta_has_the_scores_and_no_losses(self, written, published, metrics):
         scores, performance = metrics, srsly.read_json(published / "meta.json")["performance"]
-        for name in ("ents_p", "ents_r", "ents_f", "spans_spert_f", "rels_strict_f"):
+        for name in ("spans_spert_f", "rels_strict_f", "rels_strict_per_type"):
             assert performance[name] == scores[name]
+        # The data has no doc.ents.
+        for name in ("p", "r", "f", "per_type"):
+            assert performance[f"ents_{name}"] == scores[f"spans_spert_{name}"]
         assert not [name for name in performance if "loss" in name]
         assert "7.5" not in written
+
+    def test_scores_of_doc_ents(self):
+        scores = {"ents_p": 1.0, "ents_r": 0.5, "ents_f": 0.75, "spans_x_f": 0.1, "documents": 3}
+        meta = with_scores({"name": "n", "performance": {"a_loss": 1.0, "speed": 9.0}}, scores, "x")
+        assert meta == {
+            "name": "n",
+            "performance": {"speed": 9.0, "ents_p": 1.0, "ents_r": 0.5, "ents_f": 0.75, "spans_x_f": 0.1},
+        }
 
     def test_without_metrics_the_scores_are_those_of_the_training(self, model):
         card(model)
