@@ -1,6 +1,7 @@
 # make demo        set up, train on assets/, evaluate, draw
 # make test        set up, run the tests, as many at a time as there are cores
 # make soak        the tests that take long: memory of long runs, killed trainings
+# make package     a wheel of the demo pipeline in packages/, tried without a network; after `make demo`
 # make lint        style and types
 # make bench       time and memory beside the encoder; ARGS="inference --threads 2" says what to measure and how
 # make packaging   build, install into fresh environments, run the tests there
@@ -11,16 +12,22 @@ VENV ?= .venv
 VARS ?=
 # Arguments of the benchmarks, see `python -m benchmarks --help`
 ARGS ?=
+# Arguments of scripts/package_pipeline.py, e.g. PACKAGE="--version 0.2.0 --no-clean"
+PACKAGE ?=
 # Arguments of scripts/check_packaging.py, e.g. CHECK="--python 3.12 --resolution newest"
 CHECK ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test soak lint bench packaging clean
+.PHONY: demo package test soak lint bench packaging clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
+
+package: $(INSTALLED)
+	$(BIN)/python scripts/package_pipeline.py training/demo/model-best corpus packages \
+		--base-model sentence-transformers/all-MiniLM-L6-v2 $(PACKAGE)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal

@@ -4,7 +4,7 @@ Source: Eberts & Ulges, "Span-based Joint Entity and Relation Extraction with Tr
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 if TYPE_CHECKING:
     from .checkpoint import import_checkpoint
@@ -52,8 +52,15 @@ _LAZY = {
     "to_triples": "extraction.export",
 }
 
+# Old names: the new ones, and the versions that renamed them. They stay until the end of the next major version.
+_RETIRED: Dict[str, Tuple[str, str]] = {}
+
 
 def __getattr__(name: str) -> Any:
+    if name in _RETIRED:
+        new, version = _RETIRED[name]
+        import_module(".versions", __name__).warn_of(name, new, version)
+        return __getattr__(new)
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name != "install_extension":

@@ -82,7 +82,7 @@ class Errors(metaclass=ErrorsWithCodes):
     S025 = (
         "Can't load the weights of component '{name}': they don't fit a model of width {width} with {entities} entity "
         "and {relations} relation labels and spans of up to {max_width} tokens. The files come from another model, or "
-        "were not written to their end."
+        "were not written to their end. They were saved by spacy-spert {saved}, and this is {version}.{reason}"
     )
     S026 = "The component's model is not initialized. Call nlp.initialize() or load a trained pipeline."
     S030 = (
@@ -276,6 +276,31 @@ class Errors(metaclass=ErrorsWithCodes):
         "A component with a {listener} can't get a transformer with a mix of layers of its own. Let it listen to the "
         "shared one."
     )
+    S201 = "{path} exists. Give another name, or --force to write it anew."
+    S202 = (
+        "There is no transformer in {path}: config.json is missing, or its model_type is unknown. Give the folder of a "
+        "transformer, or its name on the hub."
+    )
+    S203 = (
+        "Component '{name}' was saved by spacy-spert {saved} in format {format}. This is spacy-spert {version}, which "
+        "reads {formats}. Load it with the version that saved it: pip install 'spacy-spert=={saved}'"
+    )
+    S204 = (
+        "Component '{name}' was saved by spacy-spert {saved} with a setting '{setting}', which spacy-spert {version} "
+        "does not have. Load it with the version that saved it, or take the setting out of the component's 'cfg'."
+    )
+    S206 = (
+        "The pipeline was saved for spacy-spert{needed}, and this is spacy-spert {version}, which can't read it: pip "
+        "install 'spacy-spert{needed}'"
+    )
+    S207 = (
+        "{path} does not hold the scores of component '{component}', but of {got}. Expected what `spacy spert evaluate "
+        "MODEL DATA --output` writes."
+    )
+    S208 = (
+        "The scores in {path} are those with given entities (--gold-entities), which say nothing of the pipeline as a "
+        "whole. Evaluate it without."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):
@@ -340,4 +365,8 @@ class Warnings(metaclass=ErrorsWithCodes):
     )
     W051 = (
         "The vocabulary {path} has {n} entries, but the model knows {expected}. Make sure that it belongs to the model."
+    )
+    W036 = (
+        "'{old}' is called '{new}' since spacy-spert {version}. Use the new name: the old one "
+        "stays until the end of the next major version."
     )

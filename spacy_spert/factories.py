@@ -11,6 +11,7 @@ from thinc.api import Config, Model
 from .pipeline import Spert
 from .sentences import ScopeT
 from .settings import DEFAULTS, SamplingT, TaskT
+from .versions import ReadablePipeline, add_requirement
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -113,7 +114,7 @@ def _relation_weights(weight: float) -> Dict[str, Optional[float]]:
     default_score_weights={**_weights("spans_spert", 0.5), **_relation_weights(0.5)},
 )
 def make_spert(
-    nlp: Language,
+    nlp: ReadablePipeline,
     name: str,
     model: Model,
     scorer: Optional[Callable],
@@ -216,7 +217,7 @@ def make_spert(
     default_score_weights=_weights("spans_spert", 1.0),
 )
 def make_spert_entities(
-    nlp: Language,
+    nlp: ReadablePipeline,
     name: str,
     model: Model,
     scorer: Optional[Callable],
@@ -252,7 +253,7 @@ def make_spert_entities(
     default_score_weights=_relation_weights(1.0),
 )
 def make_spert_relations(
-    nlp: Language,
+    nlp: ReadablePipeline,
     name: str,
     model: Model,
     scorer: Optional[Callable],
@@ -297,4 +298,5 @@ def _make(
 ) -> Spert:
     pipe = Spert(nlp.vocab, model, name, scorer=scorer, **settings, **fixed)
     pipe.attach(nlp, settings)
+    add_requirement(nlp)
     return pipe

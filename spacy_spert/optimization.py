@@ -12,16 +12,16 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import torch
 from spacy.language import Language
 from spacy.training import Example
-from spacy.util import get_minor_version_range, load_model_from_config, split_requirement
+from spacy.util import load_model_from_config, split_requirement
 from spacy_transformers import Transformer
 from spacy_transformers.data_classes import HFObjects
 from spacy_transformers.layers.transformer_model import huggingface_tokenize
 from torch import Tensor, nn
 
-from . import __version__
 from .errors import Errors
 from .evaluation.run import evaluate_pipeline
 from .ml.onnx import ARCHITECTURE, OUTPUT, OnnxEncoder, require
+from .versions import requirement
 
 # Largest difference of embeddings computed by torch and by ONNX Runtime in float32.
 MAX_DIFFERENCE = 1e-4
@@ -269,4 +269,4 @@ def _vocabulary(model: Any) -> Any:
 def _requirements(requirements: List[str]) -> List[str]:
     """Requirements of a package of the pipeline, with ONNX Runtime."""
     others = [each for each in requirements if split_requirement(each)[0] != "spacy-spert"]
-    return [*others, f"spacy-spert[onnx]{get_minor_version_range(__version__)}"]
+    return [*others, requirement("[onnx]")]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Dict, Iterable, Optional, TypeVar, Union
 
 import srsly
@@ -11,8 +12,13 @@ from spacy.pipeline import TrainablePipe
 from spacy.vocab import Vocab
 from thinc.api import Model
 
+from . import __version__
 from .errors import Errors
 from .settings import CONFIG_KEY, DEFAULTS, Owner, SaidT, Settings, check_settings, edits, plain, said_beside, same
+from .versions import FORMAT, FORMAT_KEY, VERSION_KEY, add_requirement, check_format
+
+# In `cfg` beside the settings.
+LEARNED: Dict[str, Any] = {"entity_labels": [], "relation_labels": [], "learned_types": None, "width": None}
 
 PipeT = TypeVar("PipeT", bound="SavedPipe")
 
@@ -33,12 +39,13 @@ class SavedPipe(TrainablePipe):
         self._owner = Owner()
         self._said: SaidT = {}
         self._is_new = True
+        self._saved_by: Optional[str] = None
         self.name = name
         unknown = sorted(set(settings) - set(DEFAULTS))
         if unknown:
             raise ValueError(Errors.S037.format(setting=unknown[0], name=name, known=", ".join(DEFAULTS)))
         values = {setting: plain(value) for setting, value in {**DEFAULTS, **settings}.items()}
-        self.cfg = {**values, "entity_labels": [], "relation_labels": [], "learned_types": None, "width": None}
+        self.cfg = {**values, **{name: plain(value) for name, value in LEARNED.items()}}
         self.check_settings()
 
     @property
@@ -164,10 +171,11 @@ class SavedPipe(TrainablePipe):
                 self._said[name].append(plain(value))
 
     def _cfg_to_save(self, said: Optional[SaidT] = None) -> Dict[str, Any]:
-        return {**self.cfg, CONFIG_KEY: said or self._said}
+        return {VERSION_KEY: __version__, FORMAT_KEY: FORMAT, **self.cfg, CONFIG_KEY: said or self._said}
 
     def _load_cfg(self, cfg: Dict[str, Any], exclude: Iterable[str]) -> None:
         saved = cfg.pop(CONFIG_KEY, {})
+        self._saved_by = check_format(cfg, [*DEFAULTS, *LEARNED], self.name)
         loaded = {**self.cfg, **cfg}
         # The config may have been edited where a whole pipeline is loaded, which reads its vocabulary itself, into
         # components that were made for this. A component that is loaded alone was made with any config.
@@ -183,6 +191,9 @@ class SavedPipe(TrainablePipe):
             raise ValueError(self._misfit())
         self._is_new = False
         self.cfg = loaded
+        if self._owner.nlp is not None:
+            # Its meta is that of the saved pipeline now.
+            add_requirement(self._owner.nlp)
         self._said = {name: values[-1:] for name, values in self._said.items()}
         if loaded["width"] is not None and not self.model.has_ref("head"):
             self.make_head()
@@ -194,13 +205,16 @@ class SavedPipe(TrainablePipe):
         try:
             self.model.from_bytes(bytes_data)
         except (AttributeError, KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(self._misfit()) from error
+            raise ValueError(self._misfit(str(error))) from error
 
-    def _misfit(self) -> str:
+    def _misfit(self, reason: str = "") -> str:
         return Errors.S025.format(
             name=self.name,
             width=self.cfg["width"],
             entities=len(self.cfg["entity_labels"]),
             relations=len(self.cfg["relation_labels"]),
             max_width=self.cfg["max_span_width"],
+            saved=self._saved_by or "?",
+            version=__version__,
+            reason=f" ({shorten(reason, 500)})" if reason else "",
         )

@@ -278,14 +278,19 @@ class Owner:
     def __reduce__(self) -> Tuple[Any, ...]:
         return Owner, ()
 
+    @property
+    def nlp(self) -> Optional[Language]:
+        """RETURNS (Optional[Language]): The pipeline, if there still is one."""
+        return None if self._nlp is None else self._nlp()
+
     def is_of(self, nlp: Language) -> bool:
         """RETURNS (bool): Whether this is the pipeline."""
-        return self._nlp is not None and self._nlp() is nlp
+        return self.nlp is nlp
 
     def models(self) -> List[Model]:
         """RETURNS (List[Model]): The models of all components of the pipeline, if it is known."""
-        nlp = None if self._nlp is None else self._nlp()
-        models = [] if nlp is None else [getattr(pipe, "model", None) for _, pipe in nlp.components]
+        components = [] if self.nlp is None else self.nlp.components
+        models = [getattr(pipe, "model", None) for _, pipe in components]
         return [model for model in models if isinstance(model, Model)]
 
     def block(self, pipe: Any) -> Optional[Dict[str, Any]]:
@@ -294,7 +299,7 @@ class Owner:
         pipe (Pipe): The component.
         RETURNS (Optional[Dict[str, Any]]): Its part of the config; None if it is in no pipeline that is known.
         """
-        nlp = None if self._nlp is None else self._nlp()
+        nlp = self.nlp
         if nlp is None:
             return None
         return next((nlp.get_pipe_config(name) for name, other in nlp.components if other is pipe), None)

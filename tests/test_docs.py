@@ -115,8 +115,8 @@ def run_command(line):
         arguments[arguments.index("--gpu-id") + 1] = "-1"
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
-    if arguments[:2] == ["init", "fill-config"]:
-        path = Path(arguments[3])
+    if arguments[:2] in (["init", "fill-config"], ["spert", "init"]):
+        path = Path(next(argument for argument in reversed(arguments) if argument.endswith(".cfg")))
         path.write_text(small(path.read_text(encoding="utf8"), ""), encoding="utf8")
 
 
@@ -129,7 +129,7 @@ def run_blocks(blocks, encoder):
             if language == "python":
                 exec(compile(code.replace(PRETRAINED, str(encoder)), "block", "exec"), {})
             elif language == "bash":
-                for line in lines_of(code):
+                for line in lines_of(code.replace(PRETRAINED, str(encoder))):
                     run_command(line)
             elif language == "ini":
                 name = re.match(r"# (\S+\.cfg)\n", code)

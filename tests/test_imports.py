@@ -94,7 +94,7 @@ def test_imports_go_downwards(file, rows):
 def test_the_component_is_below_the_tools(rows):
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
     n_above = len(read_rows(text[: text.index("| **The component**")]))
-    tools = ("checkpoint.py", "cli/", "evaluation/", "extraction/", "formats/", "serving/")
+    tools = ("checkpoint.py", "cli/", "evaluation/", "extraction/", "formats/", "recipes/", "serving/")
     places = {file: row_of(file, rows) for file in FILES if row_of(file, rows) is not None}
     assert all(
         (place < n_above) == (file == "optimization.py" or file.startswith(tools)) for file, place in places.items()

@@ -131,8 +131,8 @@ def strided(window: int, stride: int) -> Dict[str, Any]:
     return {"@span_getters": STRIDED, "window": window, "stride": stride}
 
 
-def make_encoder(path: Any, words: Iterable[str]) -> None:
-    """Save a random BERT, two layers of 32, and a WordPiece tokenizer that knows some words and all letters."""
+def make_encoder(path: Any, words: Iterable[str], **sizes: int) -> None:
+    """Save a random BERT, two layers of 32 or other sizes, and a WordPiece tokenizer of some words and all letters."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     letters = sorted({letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz.,0123456789"))
@@ -145,16 +145,14 @@ def make_encoder(path: Any, words: Iterable[str]) -> None:
     tokenizer = BertTokenizerFast(str(path / "vocab.txt"), do_lower_case=False, model_max_length=128)
     tokenizer.save_pretrained(path)
     fix_random_seed(0)
+    default = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "max_position_embeddings": 128}
     config = BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
         num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=128,
         initializer_range=0.1,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+        **{**default, **sizes},
     )
     BertModel(config).save_pretrained(path)
 

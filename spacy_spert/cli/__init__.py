@@ -13,4 +13,4 @@ app = typer.Typer(name="spert", help="Entities and relations with SpERT.", no_ar
 if all(group.name != "spert" for group in spacy_app.registered_groups):
     spacy_app.add_typer(app, name="spert")
 
-from . import compare, convert, evaluate, extract, import_, optimize, select, serve, tune  # noqa: E402, F401
+from . import card, compare, convert, evaluate, extract, import_, init, optimize, select, serve, tune  # noqa: E402, F401
