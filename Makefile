@@ -1,6 +1,7 @@
 # make demo        set up, train on assets/, evaluate, draw
 # make test        set up, run the tests, as many at a time as there are cores
 # make soak        the tests that take long: memory of long runs, killed trainings
+# make docs        the site of the documentation, in build/docs
 # make lint        style and types
 # make bench       time and memory beside the encoder; ARGS="inference --threads 2" says what to measure and how
 # make packaging   build, install into fresh environments, run the tests there
@@ -17,7 +18,7 @@ CHECK ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test soak lint bench packaging clean
+.PHONY: demo test soak docs lint bench packaging clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
@@ -27,6 +28,9 @@ test: $(INSTALLED)
 
 soak: $(INSTALLED)
 	$(BIN)/python -m pytest -m soak
+
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -W --keep-going docs build/docs
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .

@@ -94,7 +94,7 @@ class Spert(TrainablePipe):
         model (Model): The model, see `spacy-spert.Spert.v1`.
         name (str): Name of the component.
         scorer (Optional[Callable]): The scorer.
-        settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
+        **settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
         RAISES (ValueError): If a setting is unknown or out of range.
         """
         self.vocab = vocab
@@ -379,6 +379,7 @@ class Spert(TrainablePipe):
         """Score predictions. Gold annotation with labels that the component doesn't have is reported.
 
         examples (Iterable[Example]): Predicted documents with their references.
+        **kwargs (Any): Passed on to the scorer.
         RETURNS (Dict[str, Any]): The scores, see `score_spert`.
         """
         examples = list(examples)
