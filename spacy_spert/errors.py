@@ -251,6 +251,12 @@ class Errors(metaclass=ErrorsWithCodes):
     S158 = "One text is drawn at a time, and no tokens."
 
     S110 = "The number of texts to select must be above 0, got {n}."
+    S112 = (
+        "A relation head with `inverse` needs a hidden layer: set hidden_width in "
+        "[components.spert.model.relation_head], e.g. to 256, or leave inverse out."
+    )
+    S113 = "'{name}' of the augmenter is a share, a number between 0 and 1. Got: {value}"
+    S114 = "'averages_decay' of the optimizer must be at least 0 and below 1, such as 0.999. Got: {value}"
     S111 = "There is nothing to select: {pool} has no text that can be used."
     S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
     S161 = (

@@ -36,6 +36,7 @@ labels = false
 empty_context = false
 distance = 0
 edges = false
+inverse = false
 
 [model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
@@ -72,6 +73,7 @@ NOT_OF_RELATIONS = {
     "negative_sampling",
     "near_misses",
     "near_miss_none",
+    "boundary_smoothing",
     "entities_per_token",
     "overwrite_ents",
 }
@@ -126,6 +128,8 @@ def make_spert(
     negative_sampling: SamplingT,
     near_misses: int,
     near_miss_none: float,
+    boundary_smoothing: float,
+    consistency: float,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -158,6 +162,9 @@ def make_spert(
     near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
         entities beside them.
     near_miss_none (float): They look like entities if their probability of being none is below this.
+    boundary_smoothing (float): Share of an entity's label that is dealt to the spans that begin or end one token
+        earlier or later, so that they don't count as wholly wrong.
+    consistency (float): Weight of the difference between two passes with different dropout (R-Drop); 0 for one pass.
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -181,6 +188,8 @@ def make_spert(
         "negative_sampling": negative_sampling,
         "near_misses": near_misses,
         "near_miss_none": near_miss_none,
+        "boundary_smoothing": boundary_smoothing,
+        "consistency": consistency,
         "max_relation_distance": max_relation_distance,
         "entities_per_token": entities_per_token,
         "relations_per_token": relations_per_token,
@@ -205,6 +214,8 @@ def make_spert_entities(
     entity_thresholds: List[Sequence[Union[str, float]]],
     calibration: Optional[Dict[str, Any]],
     negative_spans: int,
+    boundary_smoothing: float,
+    consistency: float,
     entities_per_token: float,
     overwrite_ents: bool,
 ) -> Spert:
@@ -215,6 +226,8 @@ def make_spert_entities(
         "entity_thresholds": entity_thresholds,
         "calibration": calibration,
         "negative_spans": negative_spans,
+        "boundary_smoothing": boundary_smoothing,
+        "consistency": consistency,
         "entities_per_token": entities_per_token,
         "overwrite_ents": overwrite_ents,
     }
@@ -242,6 +255,7 @@ def make_spert_relations(
     calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],
     negative_relations: int,
+    consistency: float,
     max_relation_distance: int,
     relations_per_token: float,
 ) -> Spert:
@@ -258,6 +272,7 @@ def make_spert_relations(
         "calibration": calibration,
         "symmetric_labels": symmetric_labels,
         "negative_relations": negative_relations,
+        "consistency": consistency,
         "max_relation_distance": max_relation_distance,
         "relations_per_token": relations_per_token,
     }

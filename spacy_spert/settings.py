@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tup
 import numpy
 from spacy.language import Language
 from spacy.util import load_config
+from thinc.api import Model
 
 from .decoding import LEARN
 from .errors import Errors
@@ -130,6 +131,8 @@ DEFAULTS: Dict[str, Any] = {
     "negative_sampling": "strong",
     "near_misses": 0,
     "near_miss_none": 0.9,
+    "boundary_smoothing": 0.0,
+    "consistency": 0.0,
     "max_relation_distance": 128,
     "entities_per_token": 1.0,
     "relations_per_token": 2.0,
@@ -153,6 +156,8 @@ CHECKS: Dict[str, Check] = {
     "negative_sampling": _one_of("strong", "weak"),
     "near_misses": _whole(0),
     "near_miss_none": _number(0, 1),
+    "boundary_smoothing": _number(0, 1),
+    "consistency": _number(0),
     "max_relation_distance": _whole(0, NO_LIMIT),
     "entities_per_token": _number(0, note=NO_LIMIT),
     "relations_per_token": _number(0, note=NO_LIMIT),
@@ -262,6 +267,12 @@ class Owner:
     def is_of(self, nlp: Language) -> bool:
         """RETURNS (bool): Whether this is the pipeline."""
         return self._nlp is not None and self._nlp() is nlp
+
+    def models(self) -> List[Model]:
+        """RETURNS (List[Model]): The models of all components of the pipeline, if it is known."""
+        nlp = None if self._nlp is None else self._nlp()
+        models = [] if nlp is None else [getattr(pipe, "model", None) for _, pipe in nlp.components]
+        return [model for model in models if isinstance(model, Model)]
 
     def block(self, pipe: Any) -> Optional[Dict[str, Any]]:
         """The component's block.

@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import pytest
 
 pytest.register_assert_rewrite("util", "original")
@@ -30,3 +33,54 @@ def overfitted(encoder):
 @pytest.fixture(scope="session")
 def trained(overfitted):
     return overfitted[0]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser: the one that the variable CHROME names, or else a Chromium or Chrome on the path."""
+    names = (os.environ.get("CHROME"), "chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next(filter(None, map(shutil.which, filter(None, names))), None)
+    if program is None:
+        pytest.skip("There is no Chromium; the variable CHROME can name one")
+    from playwright.sync_api import sync_playwright
+
+    # Not for the session: while it runs, nothing else can run an event loop in this thread.
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints():
+    """What pages of `open_page` wrote to the console: errors, breaches of the policy, anything a script wrote."""
+    return []
+
+
+@pytest.fixture
+def open_page(chromium, complaints):
+    """Opens pages, each in a window of its own, at the width of a desk or of a phone, with a light or dark scheme."""
+    contexts = []
+
+    def dismiss(dialog):
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
+    def open_page(url, width=1280, height=800, dark=False):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            is_mobile=width < 500,
+            has_touch=width < 500,
+            color_scheme="dark" if dark else "light",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", dismiss)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -38,9 +38,9 @@ def test_settings_of_experiments_are_known(path, encoder):
     for variant in plan["variants"].values():
         settings = {"paths.encoder": str(encoder), **plan.get("set", {}), **variant}
         assert {"paths.train", "paths.dev"} <= set(settings)
+        config, _ = settings.pop("config", plan["config"]), settings.pop("epochs", plan["epochs"])
         settings["paths.encoder"] = str(encoder)
-        config = load_config(ROOT / plan["config"], overrides=settings, interpolate=True)
-        nlp = load_model_from_config(config, validate=True)
+        nlp = load_model_from_config(load_config(ROOT / config, overrides=settings, interpolate=True), validate=True)
         for name, value in settings.items():
             section = nlp.config
             for part in name.split("."):
@@ -57,6 +57,26 @@ def test_schedule_follows_from_the_size_of_the_corpus(corpus):
         "training.optimizer.learn_rate.total_steps": 60,
         "training.optimizer.learn_rate.warmup_steps": 6,
     }
+
+
+def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus, encoder, tmp_path, monkeypatch):
+    plan = {
+        "config": str(ROOT / "configs" / "spert.cfg"),
+        "epochs": 9,
+        "set": {"paths.train": str(corpus), "paths.dev": str(corpus)},
+        "variants": {"plus": {"config": str(ROOT / "configs" / "spert_plus_small.cfg"), "epochs": 1}},
+    }
+    srsly.write_yaml(tmp_path / "tiny.yml", plan)
+    options = ["tiny.yml", "--thresholds", "--paths.encoder", encoder]
+    options += ["--components.transformer.model.tokenizer_config.model_max_length", "128"]
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(script("run_experiment").app, list(map(str, options)))
+    assert result.exit_code == 0, result.output
+    run = json.loads((tmp_path / "metrics" / "tiny" / "plus_1.json").read_text(encoding="utf8"))
+    steps = run["settings"]["training.max_steps"]
+    assert run["settings"]["training.optimizer.head_learn_rate.total_steps"] == steps < 9
+    assert run["config"].endswith("spert_plus_small.cfg")
+    assert set(run["best"]) == {"threshold", "rels_strict_f"} and 0 <= run["best"]["threshold"] <= 1
 
 
 def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path, monkeypatch):
