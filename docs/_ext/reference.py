@@ -95,9 +95,9 @@ def commands() -> Iterator[str]:
         options = [param for param in command.params if param.param_type_name == "option"]
         yield f"## {name}"
         yield code(f"spacy spert {name} {' '.join(_metavar(param) for param in arguments)}", "text")
-        yield inspect.cleandoc(command.help)
-        yield table(("argument", "what"), [(_metavar(param), param.help) for param in arguments])
-        rows = [(_names(param), _default(param), param.help) for param in options]
+        yield _plain(inspect.cleandoc(command.help))
+        yield table(("argument", "what"), [(_metavar(param), _plain(param.help)) for param in arguments])
+        rows = [(_names(param), _default(param), _plain(param.help)) for param in options]
         yield table(("option", "default", "what"), rows)
 
 
@@ -145,6 +145,8 @@ def _names(param: Any) -> str:
 
 
 def _default(param: Any) -> str:
+    if param.required:
+        return "required"
     has_none = param.default is None or param.is_flag or callable(param.default)
     return "" if has_none else f"`{param.default}`"
 
