@@ -263,6 +263,11 @@ class Errors(metaclass=ErrorsWithCodes):
         "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
         "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
     )
+    S190 = "The format '{name}' has no options, got: {options}"
+    S192 = (
+        "The pipelines count relations without direction in different ways ('{one}' and '{other}'), so that their "
+        "scores can't be compared. Choose one with --symmetric."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):
@@ -315,6 +320,11 @@ class Warnings(metaclass=ErrorsWithCodes):
     W012 = (
         "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
         "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
+    )
+    W030 = (
+        "Found {n} documents whose relations are in doc._.rel, where other tools leave them, and nowhere else. They "
+        "are not read from there, but taken as not known. Convert the data first: spacy spert convert IN.spacy "
+        "OUT.spacy --from {format}"
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

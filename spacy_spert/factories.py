@@ -54,6 +54,7 @@ DEFAULT_CONFIG = {
 NOT_OF_ENTITIES = {
     "task",
     "entities_key",
+    "pairing_threshold",
     "relation_threshold",
     "relation_thresholds",
     "relation_types",
@@ -71,6 +72,7 @@ NOT_OF_RELATIONS = {
     "entity_thresholds",
     "negative_spans",
     "negative_sampling",
+    "pairing_threshold",
     "near_misses",
     "near_miss_none",
     "boundary_smoothing",
@@ -116,6 +118,7 @@ def make_spert(
     task: TaskT,
     entities_key: Optional[str],
     max_span_width: int,
+    pairing_threshold: Optional[float],
     relation_threshold: float,
     relation_thresholds: List[Sequence[Union[str, float]]],
     entity_thresholds: List[Sequence[Union[str, float]]],
@@ -146,6 +149,9 @@ def make_spert(
         `spert_entities` and `spert_relations` have score weights that fit.
     entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
     max_span_width (int): Widest candidate span, in tokens.
+    pairing_threshold (Optional[float]): Spans that are no entities by themselves, but have at least this probability of
+        being one, are paired as well, and relations have the product of their probability and those of their ends for
+        a score. A relation that reaches its threshold makes its ends entities. By default only entities are paired.
     relation_threshold (float): Lowest score of a relation.
     relation_thresholds (List[Sequence[Union[str, float]]]): Other thresholds for some relation labels.
     entity_thresholds (List[Sequence[Union[str, float]]]): Lowest scores of entities, for some labels.
@@ -176,6 +182,7 @@ def make_spert(
         "task": task,
         "entities_key": entities_key,
         "max_span_width": max_span_width,
+        "pairing_threshold": pairing_threshold,
         "relation_threshold": relation_threshold,
         "relation_thresholds": relation_thresholds,
         "entity_thresholds": entity_thresholds,

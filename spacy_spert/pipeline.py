@@ -31,8 +31,8 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from .alignment import GoldCounts
-from .checks import check_counts, check_pipeline, show_counts, unknown_labels
-from .decoding import Decoder
+from .checks import check_counts, check_pipeline, foreign_notes, show_counts, unknown_labels
+from .decoding import Decoder, leave_unrelated_out
 from .entities import given_entities, given_spans, set_ents
 from .errors import Errors, Warnings
 from .ml.arrays import Ints, Layout, NearMisses, Samples, Scores
@@ -168,10 +168,11 @@ class Spert(SavedPipe):
                 entities = given_entities(doc, self.cfg["entities_key"], self.name)
                 set_entities(doc, self.cfg["spans_key"], entities, rows)
                 continue
-            bounds, span_scores = scores.spans[low:high] - offsets[i], scores.span_scores[low:high]
+            kept, rows = leave_unrelated_out(scores.is_entity[low:high], rows)
+            bounds, span_scores = scores.spans[low:high][kept] - offsets[i], scores.span_scores[low:high][kept]
             spans = [
                 Span(doc, start, end, label=self.cfg["entity_labels"][column - 1])
-                for (start, end), column in zip(bounds.tolist(), columns.tolist())
+                for (start, end), column in zip(bounds.tolist(), columns[kept].tolist())
             ]
             # Without relations nothing is said of them: not that there are none.
             known = rows if self.cfg["task"] == "joint" else None
@@ -267,9 +268,8 @@ class Spert(SavedPipe):
         )
         if labels is None or not any(known.values()):
             known = counts.union(known)
+        self._report_unknown(counts)
         warnings = check_counts(counts, known, self.cfg, self.name)
-        if counts.relations_unknown and self.cfg["task"] != "entities":
-            self._warn_once("W010", n=counts.relations_unknown, docs=counts.docs)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
         width = encoder_width(self.model.get_ref("tok2vec"), sample, transformer, self.name)
         # What an earlier initialization made stays until nothing can be wrong with the new data.
@@ -297,6 +297,7 @@ class Spert(SavedPipe):
         annotators = sentence_annotators(nlp, self)
         counts = count_gold(get_examples(), self.cfg, self.name, annotators=annotators, transformer=transformer)
         known = counts.union(self.label_data)
+        self._report_unknown(counts)
         warnings = check_counts(counts, known, self.cfg, self.name)
         learned = {tuple(row) for row in self.cfg["learned_types"] or ()}
         self._add_labels(known)
@@ -370,6 +371,15 @@ class Spert(SavedPipe):
         cfg = self.cfg
         near_misses = NearMisses(cfg["near_misses"], cfg["near_miss_none"], cfg["max_relation_distance"])
         return Training(partial(self.get_samples, examples), near_misses, passes=2 if cfg["consistency"] else 1)
+
+    def _report_unknown(self, counts: GoldCounts) -> None:
+        if self.cfg["task"] == "entities":
+            return
+        for note in foreign_notes(counts.foreign):
+            logger.warning(note)
+        n = counts.relations_unknown - sum(counts.foreign.values())
+        if n:
+            self._warn_once("W010", n=n, docs=counts.docs)
 
     def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
         limit = math.ceil(n_tokens * self.cfg["relations_per_token"])

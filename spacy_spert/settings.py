@@ -55,13 +55,15 @@ def _whole(least: int, note: str = "") -> Check:
     return Check(holds, f"a whole number of at least {least}{note}")
 
 
-def _number(least: float, most: Optional[float] = None, note: str = "") -> Check:
+def _number(least: float, most: Optional[float] = None, note: str = "", optional: bool = False) -> Check:
     def holds(value: Any) -> bool:
+        if optional and value is None:
+            return True
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return is_number and least <= value and (most is None or value <= most)
 
     limits = f"between {least:g} and {most:g}" if most is not None else f"of at least {least:g}"
-    return Check(holds, f"a number {limits}{note}")
+    return Check(holds, f"a number {limits}{note}" + (", or null" if optional else ""))
 
 
 def _labels() -> Check:
@@ -119,6 +121,7 @@ DEFAULTS: Dict[str, Any] = {
     "task": "joint",
     "entities_key": None,
     "max_span_width": 10,
+    "pairing_threshold": None,
     "relation_threshold": 0.4,
     "relation_thresholds": [],
     "entity_thresholds": [],
@@ -144,6 +147,7 @@ CHECKS: Dict[str, Check] = {
     "task": _one_of("joint", "entities", "relations"),
     "entities_key": _name(optional=True),
     "max_span_width": _whole(1),
+    "pairing_threshold": _number(0, 1, optional=True),
     "relation_threshold": _number(0, 1),
     "relation_thresholds": _thresholds(),
     "entity_thresholds": _thresholds(),

@@ -9,6 +9,7 @@ from spacy.training import Example
 from thinc.api import Model
 
 from .alignment import Gold, GoldCounts, align_gold, labels_of
+from .checks import foreign_relations
 from .decoding import LEARN
 from .errors import Errors
 from .ml.arrays import Bools, Ints, Layout, Samples
@@ -57,6 +58,9 @@ def count_gold(
         if labels is not None and any(labels.values()):
             _check_labels(example.reference, gold, labels, cfg["task"], name)
         counts.add(gold)
+        form = foreign_relations(example.reference)
+        if form is not None and gold.annotated and not gold.relations_known:
+            counts.foreign[form] += 1
     return counts
 
 

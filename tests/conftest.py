@@ -2,6 +2,7 @@ import os
 import shutil
 
 import pytest
+import spacy
 
 pytest.register_assert_rewrite("util", "original")
 
@@ -84,3 +85,17 @@ def open_page(chromium, complaints):
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def cnn_model(tmp_path_factory):
+    """A pipeline without a transformer that knows TEXTS."""
+    tok2vec = {"@architectures": "spacy.HashEmbedCNN.v2", "width": 32, "depth": 1, "embed_size": 200}
+    tok2vec.update(window_size=2, maxout_pieces=2, subword_features=True, pretrained_vectors=None)
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("spert", config={"symmetric_labels": SYMMETRIC, "model": {"dropout": 0.0, "tok2vec": tok2vec}})
+    initialize(nlp)
+    train(nlp, 60)
+    path = tmp_path_factory.mktemp("cnn") / "model"
+    nlp.to_disk(path)
+    return path

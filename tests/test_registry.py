@@ -90,6 +90,7 @@ def test_default_config():
         "near_misses",
         "near_miss_none",
         "boundary_smoothing",
+        "pairing_threshold",
         "consistency",
         "entity_thresholds",
         "relation_thresholds",

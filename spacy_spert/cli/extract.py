@@ -1,6 +1,7 @@
 """`spacy spert extract`: entities and relations of many texts, as a stream."""
 
 import errno
+import json
 import logging
 import os
 import sys
@@ -9,13 +10,25 @@ from concurrent.futures import BrokenExecutor
 from contextlib import closing, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Callable, ContextManager, Dict, Iterable, Optional, Tuple
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Iterable,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import typer
 from wasabi import msg
 
 from ..errors import Errors
-from ..extraction.codec import INPUTS, OUTPUTS, header
+from ..extraction.codec import FOLDER, INPUTS, OUTPUTS, output_names
 from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
@@ -23,8 +36,10 @@ from ..formats.files import is_stdout
 from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
 from ..formats.losses import tally
 from . import app
+from ._options import AnewOption, ComponentOption, FormatOption, GpuOption, ModelArg, TextsOption, parse_options
 
 if TYPE_CHECKING:
+    from ..extraction.outputs import Frame
     from ..extraction.workers import Outcome
 
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
@@ -34,29 +49,30 @@ PIPE = Path("-")
 
 @app.command("extract")
 def extract_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    model: ModelArg,
     input_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a text a line (.txt). - is stdin")],
-    output_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a triple a line (.csv). - is stdout")],
+    output_path: Annotated[
+        Path, typer.Argument(help="Records (.jsonl), a triple a line (.csv), or what --to says. - is stdout")
+    ],
     from_format: Annotated[
         Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(INPUTS)}")
     ] = None,
     to_format: Annotated[
-        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(OUTPUTS)}")
+        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(output_names())}")
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Texts at a time", min=1)] = 64,
+    option: FormatOption = None,
+    batch_size: TextsOption = 64,
     n_process: Annotated[int, typer.Option("--n-process", "-n", help="Processes (CPU only)", min=1)] = 1,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    gpu_id: GpuOption = -1,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
     ] = None,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
+    component: ComponentOption = None,
     given_sentences: Annotated[
         bool, typer.Option("--given-sentences", "-s", help="Use the records' sent_starts instead of the model's marks")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", "-r", help="Go on with an interrupted run")] = False,
-    force: Annotated[bool, typer.Option("--force", "-F", help="Write the output anew if it exists")] = False,
+    force: AnewOption = False,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Stop at a line that can't be used")] = False,
 ) -> None:
     """
@@ -85,6 +101,7 @@ def extract_cli(
             strict=strict,
             report=partial(tqdm.write, file=sys.stderr),
             progress=True,
+            **parse_options(option or []),
         )
     except BrokenPipeError:
         # Nobody reads on, as with `| head`. Typer ends quietly then.
@@ -133,14 +150,16 @@ def extract(
     strict: bool = False,
     report: Optional[Callable[[str], Any]] = None,
     progress: bool = False,
+    **options: Any,
 ) -> Counter[str]:
     """Write the entities and relations of texts, batch by batch, in the order of the input.
 
     model (str): Name or path of the pipeline.
     input_path (Path): The texts; "-" for stdin.
-    output_path (Path): The file to write; "-" for stdout.
+    output_path (Path): The file to write, or a new folder for brat; "-" for stdout.
     from_format (Optional[str]): "jsonl" or "txt"; by default as the name of the input ends.
-    to_format (Optional[str]): "jsonl" or "csv"; by default as the name of the output ends.
+    to_format (Optional[str]): "jsonl", "csv", or the format of an annotation tool; by default as the name of the output
+        ends, if it is one of the first two.
     batch_size (int): How many texts are processed at a time; fewer if they are long.
     n_process (int): How many processes work.
     threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
@@ -152,26 +171,31 @@ def extract(
     report (Optional[Callable[[str], Any]]): Called with a message for each line that is skipped; by default the
         messages are logged.
     progress (bool): Show a progress bar.
-    RETURNS (Counter[str]): The number of "texts", "entities" and "relations" written, of "bad" lines, and of fields
-        that were not kept, those of the interrupted run included. Nothing if there was nothing to do.
+    options (Any): Options of the format to write.
+    RETURNS (Counter[str]): The number of "texts", "entities" and "relations" written, of "bad" lines, and of what could
+        not be kept, those of the interrupted run included. Nothing if there was nothing to do.
     RAISES (ValueError): If settings don't fit, or in a strict run a line can't be used.
     """
     from tqdm import tqdm
 
+    from ..extraction.outputs import frame_of
     from ..extraction.workers import Settings, checksum, extract_batches, load
 
     input_path, output_path = Path(input_path), Path(output_path)
     settings = Settings(
         str(Path(model).resolve()) if Path(model).exists() else str(model),
         threshold,
-        _format("--from", from_format, input_path, INPUTS),
-        _format("--to", to_format, output_path, OUTPUTS),
+        _format("--from", from_format, input_path, INPUTS, INPUTS),
+        _format("--to", to_format, output_path, OUTPUTS, output_names()),
         component,
         given_sentences,
+        json.dumps(options, sort_keys=True) if options else None,
     )
+    frame = frame_of(settings.to_format, settings.writer)
+    is_folder = settings.to_format == FOLDER
     # What was written to a pipe or a device can't be cut.
-    in_file = not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
-    _check_arguments(input_path, output_path, in_file, n_process, resume, force)
+    in_file = not is_folder and not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
+    _check_arguments(input_path, output_path, in_file, is_folder, n_process, resume, force)
     report = logging.getLogger("spacy.spert").warning if report is None else report
     if resume and output_path.exists() and not progress_path(output_path).exists():
         report(f"{output_path}: no interrupted run, nothing to do")
@@ -181,12 +205,12 @@ def extract(
         state = {**settings._asdict(), CHECKSUM: checksum(load(settings))}
         with (
             _open_input(input_path) as file_,
-            _open_output(output_path, in_file, state, resume=resume, replace=force) as output,
+            _open_output(output_path, in_file, is_folder, state, frame.after, resume=resume, replace=force) as output,
         ):
             lines = read_lines(file_)
             output.skip(lines, source)
             if output.done == START:
-                output.write(header(settings.to_format), BEGIN, {})
+                output.write(frame.before, BEGIN, {})
             batches = batch_lines(lines, batch_size, MAX_BATCH)
             is_file = input_path.is_file()
             bar = tqdm(
@@ -200,7 +224,7 @@ def extract(
             )
             with bar, closing(extract_batches(settings, batches, n_process)) as done:
                 for batch, outcomes in done:
-                    _write(output, zip(batch, outcomes), source, strict, report)
+                    _write(output, zip(batch, outcomes), frame, source, strict, report)
                     bar.update(sum(line.size for line in batch))
         return Counter({"texts": 0, "entities": 0, "relations": 0, **output.done.counts})
     finally:
@@ -210,6 +234,7 @@ def extract(
 def _write(
     output: Output,
     outcomes: Iterable[Tuple[Line, "Outcome"]],
+    frame: "Frame",
     source: str,
     strict: bool,
     report: Callable[[str], Any],
@@ -221,32 +246,44 @@ def _write(
             break
         if error:
             report(error)
-        data.append(outcome.data)
+        if outcome.data:
+            data.append(outcome.data)
         for reason, n in outcome.counts.items():
             tally(counts, reason, n, before=output.done.counts)
         last = line
     if last is not None:
-        output.write(b"".join(data), last, counts)
+        begun = data and output.done.counts.get("texts")
+        output.write((frame.between if begun else b"") + frame.between.join(data), last, counts)
     if error and strict:
         raise StrictError(error)
 
 
-def _format(option: str, value: Optional[str], path: Path, formats: Tuple[str, ...]) -> str:
+def _format(option: str, value: Optional[str], path: Path, by_name: Sequence[str], formats: Sequence[str]) -> str:
     if value is None:
         value = formats[0] if path == PIPE else path.suffix[1:]
-        if value not in formats:
+        if value not in by_name:
             raise ValueError(Errors.S060.format(path=path, option=option, formats=", ".join(formats)))
     if value not in formats:
         raise ValueError(FormatErrors.F026.format(value=value, formats=", ".join(formats)))
     return value
 
 
-def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, resume: bool, force: bool) -> None:
+def _check_arguments(
+    source: Path, output: Path, in_file: bool, is_folder: bool, n_process: int, resume: bool, force: bool
+) -> None:
     from thinc.api import NumpyOps, get_current_ops
 
     if source != PIPE and not source.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
-    if output.is_dir():
+    if is_folder:
+        from ..formats.brat_writer import check_folder
+
+        if resume or force:
+            one = "--resume" if resume else "--force"
+            why = "The folder appears only once it is complete, and must be new or empty before."
+            raise ValueError(Errors.S066.format(one=one, other=f"--to {FOLDER}", why=why))
+        check_folder(output)
+    elif output.is_dir():
         raise ValueError(FormatErrors.F024.format(output=output))
     if in_file and output.exists() and source.exists() and output.samefile(source):
         raise ValueError(FormatErrors.F023.format(output=output))
@@ -270,12 +307,17 @@ def _open_input(path: Path) -> ContextManager[IO[bytes]]:
 
 
 def _open_output(
-    path: Path, in_file: bool, settings: Dict[str, Any], *, resume: bool, replace: bool
+    path: Path, in_file: bool, is_folder: bool, settings: Dict[str, Any], end: bytes, *, resume: bool, replace: bool
 ) -> ContextManager[Output]:
+    if is_folder:
+        from ..extraction.outputs import FolderOutput
+
+        return FolderOutput(path)
     if in_file:
-        return ResumableOutput(path, settings, resume=resume, replace=replace)
+        return ResumableOutput(path, settings, resume=resume, replace=replace, end=end)
     # Stdout is not ours to close.
-    return Output(_standard("stdout").buffer, close=False) if is_stdout(path) else Output(path.open("wb"))
+    is_ours = not is_stdout(path)
+    return Output(path.open("wb") if is_ours else _standard("stdout").buffer, close=is_ours, end=end)
 
 
 def _standard(name: str) -> Any:

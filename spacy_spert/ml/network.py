@@ -38,7 +38,7 @@ class Decisions(Protocol):
 
     def choose_pairs(self, found: Found, sentences: Ints) -> Ints: ...
 
-    def relation_scores(self, logits: Floats) -> Floats: ...
+    def relation_scores(self, logits: Floats, ends: Floats) -> Floats: ...
 
 
 class SpertNetwork(nn.Module):
@@ -136,7 +136,7 @@ class SpertNetwork(nn.Module):
         """Score every span of up to max_span_width tokens, from the terms of sentences, tokens and windows.
 
         encoded (Encoded): The encoder's output.
-        temperature (float): The logits are divided by it.
+        temperature (float): For calibrated probabilities the logits are divided by it.
         RETURNS (Windows): Label and probability of each.
         """
         layout = encoded.layout
@@ -155,17 +155,18 @@ class SpertNetwork(nn.Module):
             blocks.append((stretch, plan, indices.add(numpy.diff(layout.offsets[start : stretch.end + 1]))))
         indices.upload(encoded.device)
         context_terms = self.span_head.context_terms(encoded.contexts).index_select(0, indices[owners])
-        # Label, its probability and that of "none" side by side, so that they come back in one copy.
-        found = encoded.embeddings.new_empty(3, max_width, n_tokens)
+        # Side by side, so that they come back in one copy.
+        found = encoded.embeddings.new_empty(4 if temperature != 1.0 else 3, max_width, n_tokens)
         for stretch, plan, counts in blocks:
             features = plan.take(encoded.pieces(stretch), self.width_embedding.weight)
             terms = context_terms[stretch.start : stretch.end]
             end = min(stretch.start + BLOCK_TOKENS, n_tokens)
             for first, logits in self._window_logits(features, indices[counts], terms, max_width):
                 place = found[:, first : first + len(logits), stretch.start : end]
-                place.copy_(_summarize(logits[:, : end - stretch.start] / temperature))
-        labels, scores, none = to_host(found)
-        return Windows(labels.astype("int64"), scores.astype("float32"), none.astype("float32"))
+                place.copy_(_summarize(logits[:, : end - stretch.start], temperature))
+        labels, raw, none, *calibrated = to_host(found)
+        scores = calibrated[0] if calibrated else raw
+        return Windows(labels.astype("int64"), *(array.astype("float32") for array in (scores, raw, none)))
 
     def score_both_orders(self, encoded: Encoded, found: Found, pairs: Ints, *, given: bool = False) -> Floats:
         """Score pairs of found spans in both orders, from the terms of contexts, heads and tails.
@@ -283,14 +284,18 @@ class SpertNetwork(nn.Module):
             found = Found.given(layout.visible(given.spans), given.labels)
         pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
         pair_logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
+        orders = both_orders(pairs)
         over_limit = found.over_limit.copy()
         over_limit[:, 0] = layout.tokens[over_limit[:, 0]]
         return Scores(
             spans=layout.flat(found.spans) if given is None else given.spans,
             span_labels=found.labels,
             span_scores=found.scores,
-            pairs=both_orders(pairs),
-            pair_scores=decisions.relation_scores(pair_logits.reshape(2 * len(pairs), self.sizes.n_relation_labels)),
+            pairs=orders,
+            pair_scores=decisions.relation_scores(
+                pair_logits.reshape(len(orders), self.sizes.n_relation_labels), found.raw[orders]
+            ),
+            is_entity=found.is_entity,
             tokens=layout.tokens,
             over_limit=over_limit,
             cut=layout.cut,
@@ -358,8 +363,12 @@ class SpertNetwork(nn.Module):
         return Stretch(layout, start, end)
 
 
-def _summarize(logits: Tensor) -> Tensor:
-    """The label of each span, its probability and that of "none", shape (3, ...)."""
+def _summarize(logits: Tensor, temperature: float) -> Tensor:
+    """The label of each span, its probability and that of "none", and its probability at a temperature other than 1,
+    shape (3 or 4, ...)."""
     best, labels = logits[..., 1:].max(dim=-1)
     total = logits.logsumexp(dim=-1)
-    return torch.stack([labels + 1.0, (best - total).exp(), (logits[..., 0] - total).exp()])
+    rows = [labels + 1.0, (best - total).exp(), (logits[..., 0] - total).exp()]
+    if temperature != 1.0:
+        rows.append((best / temperature - (logits / temperature).logsumexp(dim=-1)).exp())
+    return torch.stack(rows)

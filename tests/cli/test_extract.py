@@ -19,7 +19,7 @@ from hostile import NO_JSON, changed_anywhere, dump
 from spacy.cli import app as spacy_app
 from spacy.language import Language
 from typer.testing import CliRunner
-from util import RELATION_LABELS, SYMMETRIC, TEXTS, initialize, make_nlp, train
+from util import RELATION_LABELS, TEXTS, initialize, make_nlp
 
 from spacy_spert import to_triples
 from spacy_spert.cli import extract as extract_module
@@ -59,17 +59,8 @@ def write(path, records):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A pipeline without a transformer that knows TEXTS."""
-    tok2vec = {"@architectures": "spacy.HashEmbedCNN.v2", "width": 32, "depth": 1, "embed_size": 200}
-    tok2vec.update(window_size=2, maxout_pieces=2, subword_features=True, pretrained_vectors=None)
-    nlp = spacy.blank("xx")
-    nlp.add_pipe("spert", config={"symmetric_labels": SYMMETRIC, "model": {"dropout": 0.0, "tok2vec": tok2vec}})
-    initialize(nlp)
-    train(nlp, 60)
-    path = tmp_path_factory.mktemp("model") / "model"
-    nlp.to_disk(path)
-    return path
+def model(cnn_model):
+    return cnn_model
 
 
 @pytest.fixture(scope="module")
@@ -611,14 +602,24 @@ def test_full_disk(tmp_path, model, expected):
         (["in.jsonl", "folder", "--to", "csv"], "is a folder"),
         (["in.json", "out.jsonl"], "Can't tell the format of {path}/in.json by its name. Give it with '--from'"),
         (["in.jsonl", "out.tsv"], "Give it with '--to'. Formats are: jsonl, csv"),
+        (["in.jsonl", "out.brat"], "Give it with '--to'. Formats are: jsonl, csv, brat, doccano"),
         (["in.jsonl", "out.jsonl", "--to", "spacy"], "Unknown format 'spacy'. Choose one of: jsonl, csv"),
         (["in.jsonl", "old.jsonl", "--resume", "--force"], "Can't use --resume with --force"),
         (["in.jsonl", "-", "--resume"], "Can't use --resume with the output -"),
+        (["in.jsonl", "-", "--to", "brat"], "This format is a folder of files, which stdout can't be"),
+        (["in.jsonl", "new", "--to", "brat", "--resume"], "Can't use --resume with --to brat. The folder appears only"),
+        (["in.jsonl", "new", "--to", "brat", "--force"], "Can't use --force with --to brat. The folder appears only"),
+        (["in.jsonl", "full", "--to", "brat"], "full is there already. This format is a folder of files"),
+        (["in.jsonl", "new", "--to", "csv", "-o", "offsets=utf16"], "'csv' has no options, got: offsets"),
+        (["in.jsonl", "new", "--to", "prodigy", "-o", "offsets=utf16"], "'prodigy' has no option 'offsets'"),
+        (["in.jsonl", "new", "--to", "doccano", "-o", "offsets=x"], "Unknown unit of offsets 'x'"),
         (["in.jsonl", "/dev/null", "--to", "csv", "--resume"], "Can't use --resume with the output /dev/null"),
     ],
 )
 def test_wrong_arguments(tmp_path, source, args, message):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes").touch()
     (tmp_path / "in.json").write_text("{}")
     (tmp_path / "old.jsonl").write_text("before")
     files = sorted(tmp_path.iterdir())

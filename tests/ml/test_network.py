@@ -434,11 +434,32 @@ def test_all_windows_equal_given_spans(pooling, specials, heads, temperature):
     assert windows.labels.shape == windows.scores.shape == windows.none.shape == (MAX_WIDTH, sum(map(len, SENTENCES)))
     bounds = zip(layout.sentences[:-1], layout.sentences[1:])
     spans = numpy.concatenate([all_spans(end - start, MAX_WIDTH) + start for start, end in bounds])
-    probs = (plain_span_logits(network, embeddings, layout, spans) / temperature).softmax(dim=1).numpy()
+    logits = plain_span_logits(network, embeddings, layout, spans)
+    probs, raw = ((logits / divisor).softmax(dim=1).numpy() for divisor in (temperature, 1.0))
     places = spans[:, 1] - spans[:, 0] - 1, spans[:, 0]
     assert windows.labels[places].tolist() == (1 + probs[:, 1:].argmax(axis=1)).tolist()
     assert windows.scores[places] == pytest.approx(probs[:, 1:].max(axis=1), abs=1e-6)
-    assert windows.none[places] == pytest.approx(probs[:, 0], abs=1e-6)
+    assert windows.raw[places] == pytest.approx(raw[:, 1:].max(axis=1), abs=1e-6)
+    assert windows.none[places] == pytest.approx(raw[:, 0], abs=1e-6)
+
+
+@HEADS
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@torch.no_grad()
+def test_spans_above_a_probability_are_paired_and_scores_joined(heads, temperature):
+    network = make_network(heads=heads)
+    network.span_head.output_layer.bias[0] += 2.0
+    embeddings, layout = make_layout()
+    decisions = {"calibration": {"entities": temperature}, "relation_labels": ["a", "b"]}
+    scores = search(network, embeddings, layout, pairing_threshold=0.02, **decisions)
+    entities = search(network, embeddings, layout, **decisions)
+    assert scores.spans[scores.is_entity].tolist() == entities.spans.tolist()
+    assert not scores.is_entity.all() and entities.is_entity.all()
+    probs = plain_span_logits(network, embeddings, layout, layout.visible(scores.spans)).softmax(dim=1).numpy()
+    assert (1 - probs[~scores.is_entity, 0] >= 0.02).all() and (probs[~scores.is_entity].argmax(axis=1) == 0).all()
+    logits = plain_pair_logits(network, embeddings, layout, layout.visible(scores.spans), scores.pairs)
+    ends = probs[:, 1:].max(axis=1)[scores.pairs].prod(axis=1)
+    assert scores.pair_scores == pytest.approx(logits.sigmoid().numpy() * ends[:, None], abs=1e-6)
 
 
 @CONTEXTS
