@@ -30,7 +30,7 @@ soak: $(INSTALLED)
 	$(BIN)/python -m pytest -m soak
 
 docs: $(INSTALLED)
-	$(BIN)/python -m sphinx -W --keep-going docs build/docs
+	$(BIN)/python -m sphinx -E -W --keep-going docs build/docs
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .

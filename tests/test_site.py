@@ -37,8 +37,8 @@ def resolve(name):
 # All objects whose docstrings are on the site.
 IN_PYTHON = AUTODOC.findall((DOCS / "api.md").read_text(encoding="utf8"))
 GROUPS = [*reference.REGISTRIES, *reference.FORMATS]
-REGISTERED = {name: value for group in GROUPS for name, value in reference.entry_points(group)}
-FUNCTIONS = sorted({*IN_PYTHON, *REGISTERED.values(), "spacy_spert.factories.make_spert"})
+REGISTERED = {value for group in GROUPS for _, value in reference.entry_points(group)}
+FUNCTIONS = sorted({*IN_PYTHON, *REGISTERED, "spacy_spert.factories.make_spert"})
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,8 @@ def test_all_groups_of_names_are_there():
     """Commands have a page of their own, and records are writers, too."""
     groups = {entry.group for entry in reference.distribution(reference.DISTRIBUTION).entry_points}
     assert groups - {*GROUPS, reference.FACTORIES} == {"spacy_cli", "spacy_spert_records"}
-    assert {name for name, _ in reference.entry_points("spacy_spert_records")} <= set(REGISTERED)
+    records, writers = (reference.entry_points(f"spacy_spert_{kind}") for kind in ("records", "writers"))
+    assert {name for name, _ in records} <= {name for name, _ in writers}
 
 
 def test_settings(site):
@@ -114,9 +115,11 @@ def parts_of(name):
     thing = resolve(name)
     if not inspect.isclass(thing):
         return [(name, thing, thing.__doc__)]
-    own = [(f"{name}.{key}", value, value.__doc__) for key, value in vars(thing).items() if key[0] != "_"]
+    ours = [base for base in thing.__mro__ if base.__module__.startswith("spacy_spert.")]
+    members = {key: value for base in reversed(ours) for key, value in vars(base).items() if key[0] != "_"}
     init = vars(thing).get("__init__")
-    return [(name, thing, f"{thing.__doc__}\n{init.__doc__ if init else ''}"), *own]
+    own = [(name, thing, f"{thing.__doc__}\n{init.__doc__ if init else ''}")]
+    return [*own, *((f"{name}.{key}", value, value.__doc__) for key, value in members.items())]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
