@@ -250,6 +250,8 @@ def run_blocks(blocks, adapt, same=str.__eq__):
 # The model on the page answers to prompts of any length.
 @pytest.mark.filterwarnings("ignore:Task supports sharding:UserWarning")
 def test_code(page, blocks, folder, small_encoder, request):
+    if page.stem == "llm":
+        pytest.importorskip("spacy_llm")
     if page == README:
         # Its commands are those of the guide, which runs them.
         blocks = [block for block in blocks if block[1] != "bash"]
