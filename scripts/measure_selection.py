@@ -23,6 +23,7 @@ from spacy.util import load_model
 from wasabi import msg
 
 from spacy_spert.extraction.selection import select
+from spacy_spert.relations import get_relations
 
 WAYS = ("selected", "random")
 SCORES = ("spans_spert_f", "rels_f", "rels_strict_f")
@@ -130,7 +131,7 @@ def measure(
     settings = {**settings, "paths.train": str(data)}
     settings = {**schedule(str(config), settings, epochs), **settings}
     scores = train_and_score(str(config), settings, seed, model, gpu_id)
-    labels = sum(len(docs[i].spans["spert"]) + len(docs[i]._.relations) for i in texts)
+    labels = sum(len(docs[i].spans["spert"]) + len(get_relations(docs[i])) for i in texts)
     return {"texts": texts, "labels": labels, "scores": {name: scores[name] for name in SCORES}}
 
 

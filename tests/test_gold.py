@@ -9,6 +9,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from util import CNN, SYMMETRIC, TEXTS, clone, entities_of, make_doc, make_example, make_samples
 
+from spacy_spert.checks import REL_KEY
 from spacy_spert.cli.evaluate import evaluate
 from spacy_spert.evaluation.run import evaluate_pipeline
 from spacy_spert.evaluation.tuned import tune_pipeline
@@ -66,7 +67,7 @@ def test_unknown_relations_are_counted_and_warned_of_once(examples, caplog):
 
 def leave_in_rel(example, value):
     """Relations as other tools leave them."""
-    example.reference.user_data["._.", "rel", None, None] = value
+    example.reference.user_data[REL_KEY] = value
     return example
 
 

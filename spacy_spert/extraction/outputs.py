@@ -6,7 +6,8 @@ what they have room for; whatever else there is is counted.
 
 import json
 from functools import partial
-from typing import Any, Dict, NamedTuple, Optional
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 from spacy.tokens import Doc
 
@@ -85,10 +86,10 @@ def make_record(doc: Doc, writer: RecordWriter, spans_key: str) -> Dict[str, Any
 class FolderOutput(Output):
     """A folder of standoff files, which appears only once the run is complete, so that none can be gone on with.
 
-    path (Any): The folder, which is new or empty.
+    path (Path): The folder, which is new or empty.
     """
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: Path) -> None:
         self._opened = open_standoff(path)
 
     def __enter__(self) -> "FolderOutput":
@@ -98,7 +99,7 @@ class FolderOutput(Output):
     def __exit__(self, *error: Any) -> None:
         self._opened.__exit__(*error)
 
-    def write(self, data: bytes, last: Line, counts: Any) -> None:
+    def write(self, data: bytes, last: Line, counts: Mapping[str, int]) -> None:
         losses = Losses()
         for line in data.splitlines():
             self._folder.add(Standoff(**json.loads(line)), losses)
