@@ -2,6 +2,7 @@
 # make test        set up, run the tests, as many at a time as there are cores
 # make soak        the tests that take long: memory of long runs, killed trainings
 # make package     a wheel of the demo pipeline in packages/, tried without a network; after `make demo`
+# make docs        the site of the documentation, in build/docs
 # make lint        style and types
 # make bench       time and memory beside the encoder; ARGS="inference --threads 2" says what to measure and how
 # make packaging   build, install into fresh environments, run the tests there
@@ -20,7 +21,7 @@ CHECK ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo package test soak lint bench packaging clean
+.PHONY: demo package test soak docs lint bench packaging clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
@@ -34,6 +35,9 @@ test: $(INSTALLED)
 
 soak: $(INSTALLED)
 	$(BIN)/python -m pytest -m soak
+
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -E -W --keep-going docs build/docs
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .

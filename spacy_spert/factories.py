@@ -145,6 +145,8 @@ def make_spert(
 ) -> Spert:
     """Create a component for joint entity and relation extraction.
 
+    nlp (Language): The pipeline.
+    name (str): Name of the component.
     model (Model): The model, see `spacy-spert.Spert.v1`.
     scorer (Optional[Callable]): The scorer.
     spans_key (str): The span group to write entities and relations to, and to read gold annotation from.
@@ -180,6 +182,7 @@ def make_spert(
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
     overwrite_ents (bool): Whether predictions replace the doc.ents of earlier components, or only fill the gaps.
+    RETURNS (Spert): The component.
     """
     settings = {
         "spans_key": spans_key,

@@ -76,7 +76,7 @@ class Spert(SavedPipe):
         model (Model): The model, see `spacy-spert.Spert.v1`.
         name (str): Name of the component.
         scorer (Optional[Callable]): The scorer.
-        settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
+        **settings (Any): The settings of the factory, which are kept in `cfg`; those left out have their defaults.
         RAISES (ValueError): If a setting is unknown or out of range.
         """
         super().__init__(vocab, model, name, **settings)
@@ -310,6 +310,7 @@ class Spert(SavedPipe):
         """Score predictions. Gold annotation with labels that the component doesn't have is reported.
 
         examples (Iterable[Example]): Predicted documents with their references.
+        **kwargs (Any): Passed on to the scorer.
         RETURNS (Dict[str, Any]): The scores, see `score_spert`.
         """
         examples = list(examples)

@@ -221,7 +221,7 @@ def join_docs(docs: Iterable[Doc], **kwargs: Any) -> Optional[Doc]:
 
     docs (Iterable[Doc]): The documents to join. Where only some of their groups of one name have relations, these are
         taken for all there are; where none has, they are not known in the joined one either.
-    kwargs: Passed on to `Doc.from_docs`.
+    **kwargs (Any): Passed on to `Doc.from_docs`.
     RETURNS (Optional[Doc]): One document with the tokens, entities and relations of all; None for no documents.
     """
     docs = list(docs)

@@ -1,25 +1,39 @@
-"""What README and docs/ show: Python is run and its output compared, so are the commands of docs/ where that is quick;
-commands of all pages must exist, with their options, and tables must say what the code says.
+"""What README and docs/ show: all blocks of code are run, and what they print is compared with the block `text` after
+them. Configs are filled, commands and their options must exist, and tables must say what the code says.
 
-What takes long or needs a network is made small: the encoder is a tiny one, and the configs stop after some steps.
+What takes long or needs a network is made small: the encoder is a tiny one, and the configs stop after some steps. A
+block that can't be run here says why in a comment before it, `<!-- not run: ... -->`, and is only checked.
 """
 
+import ast
 import contextlib
+import importlib
+import inspect
 import io
 import re
 import shlex
 import shutil
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
 from inspect import signature
 from pathlib import Path
+from urllib.request import urlopen
 
 import catalogue
 import pytest
 import spacy
 import srsly
 import typer
+from markdown_it import MarkdownIt
 from original import load_weights, write_checkpoint
 from spacy.cli._util import app
-from thinc.api import require_cpu
+from spacy.schemas import ConfigSchemaInit, ConfigSchemaTraining
+from spacy.tokens import Doc
+from spacy.util import load_config, load_model_from_config, registry
+from thinc.api import Config, require_cpu
 from typer.testing import CliRunner
 from util import make_encoder
 
@@ -31,17 +45,28 @@ from spacy_spert.ml.mixer import build_bilstm, build_convolutions
 from spacy_spert.settings import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Commands that stand in the text, or in a block of their own that is only indented.
-INLINE = re.compile(r"(?:`|^    )((?:spacy|make|weasel|pytest|python) [^`\n]+)", re.MULTILINE)
+# Why it is not run, language and code.
+BLOCK = re.compile(r"^(?:<!-- not run: (.+) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Commands that stand in the text.
+INLINE = re.compile(r"`((?:spacy|make|weasel|pytest|python|pip) [^`\n]+)", re.MULTILINE)
+LANGUAGES = {"python", "bash", "ini", "json", "text"}
 PRETRAINED = "bert-base-cased"
+PORT = "8000"
 README = ROOT / "README.md"
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+# Pages whose parts go on from one another.
+WHOLE = {"tutorial", "loggers", "llm", "graphs"}
+# What `make demo` leaves, and the title of the part of the README that shows what it finds.
+DEMO = Path("training") / "demo" / "model-best"
+FIRST_LINES = "README: top"
 
 
 def parts_of(path):
-    """The parts of a page that have code: their titles and their blocks, as (language, code)."""
+    """The parts of a page that have code: their titles and their blocks, as (why not run, language, code)."""
     parts = ["top", *re.split(r"^## (.*)$", path.read_text(encoding="utf8"), flags=re.MULTILINE)]
+    if path.stem in WHOLE:
+        parts = ["all", "".join(parts[1:])]
     found = [(title, BLOCK.findall(text)) for title, text in zip(parts[::2], parts[1::2])]
     return [pytest.param(path, blocks, id=f"{path.stem}: {title}") for title, blocks in found if blocks]
 
@@ -71,8 +96,8 @@ def start(tmp_path_factory, small_encoder):
     write_checkpoint(path / "checkpoint", load_weights())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
-        run_blocks(FIRST.values[1], small_encoder)
-    shutil.copytree(path / "training" / "model-best", path / "training" / "demo" / "model-best")
+        run_blocks(FIRST.values[1], partial(small, encoder=small_encoder))
+    shutil.copytree(path / "training" / "model-best", path / DEMO)
     shutil.copytree(path / "training" / "model-best", path / "model")
     return path
 
@@ -88,6 +113,9 @@ def folder(tmp_path, start, monkeypatch):
     for path in set(catalogue.REGISTRY) - names:
         if path[0] == "spacy_spert":
             del catalogue.REGISTRY[path]
+    # That of spacy-llm.
+    if Doc.has_extension("rel"):
+        Doc.remove_extension("rel")
 
 
 def small(text, encoder):
@@ -104,54 +132,174 @@ def lines_of(code):
     return code.strip().replace("\\\n", " ").splitlines()
 
 
-def run_command(line):
-    """Run one line for the shell, spaCy's commands in this process."""
+@contextlib.contextmanager
+def serving(arguments, port):
+    """`spacy spert serve` in a process of its own."""
+    with subprocess.Popen([sys.executable, "-m", "spacy", *arguments], stdout=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(1200):
+                assert process.poll() is None, "the service has ended"
+                with contextlib.suppress(OSError), urlopen(f"http://localhost:{port}/health", timeout=10) as answer:
+                    if answer.status == 200:
+                        break
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+
+
+def run_command(line, adapt, port, stack):
+    """Run one line for the shell, spaCy's commands in this process. What it leaves open is closed with the stack."""
     program, *arguments = shlex.split(line, comments=True)
     if program == "mkdir":
         Path(*arguments).mkdir()
-    if program != "spacy":
-        return
-    if "--gpu-id" in arguments and not spacy.prefer_gpu():
-        arguments[arguments.index("--gpu-id") + 1] = "-1"
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
-    if arguments[:2] in (["init", "fill-config"], ["spert", "init"]):
-        path = Path(next(argument for argument in reversed(arguments) if argument.endswith(".cfg")))
-        path.write_text(small(path.read_text(encoding="utf8"), ""), encoding="utf8")
+    elif program == "curl" and shutil.which("curl"):
+        subprocess.run(["curl", "--silent", "--fail", *arguments], check=True, stdout=subprocess.DEVNULL)
+    elif program == "spacy" and arguments[:2] == ["spert", "serve"]:
+        stack.enter_context(serving(arguments, port))
+    elif program == "spacy":
+        if "--gpu-id" in arguments and not spacy.prefer_gpu():
+            arguments[arguments.index("--gpu-id") + 1] = "-1"
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+        if arguments[:2] in (["init", "fill-config"], ["spert", "init"]):
+            path = Path(next(argument for argument in reversed(arguments) if argument.endswith(".cfg")))
+            path.write_text(adapt(path.read_text(encoding="utf8")), encoding="utf8")
 
 
-def run_blocks(blocks, encoder):
-    """Run the blocks of a part one after the other. A block of text is what the Python before it prints."""
-    printed = ""
-    for language, code in blocks:
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output):
-            if language == "python":
-                exec(compile(code.replace(PRETRAINED, str(encoder)), "block", "exec"), {})
-            elif language == "bash":
-                for line in lines_of(code.replace(PRETRAINED, str(encoder))):
-                    run_command(line)
-            elif language == "ini":
-                name = re.match(r"# (\S+\.cfg)\n", code)
-                assert name, "the first line of a config is its name"
-                Path(name[1]).write_text(small(code, encoder), encoding="utf8")
-            elif language == "json":
-                for line in code.strip().splitlines():
-                    srsly.json_loads(line)
-            else:
-                assert language == "text"
-                assert printed == code
-        printed = output.getvalue()
+def check_config(code):
+    """Fill a config, or a part of one, and make what it describes. All that it names must be there."""
+    if "[nlp]" in code:
+        config = Config().from_str(code, interpolate=False)
+    else:
+        # A part begins with a section in others.
+        *around, _ = re.search(r"^\[(.*)\]$", code, re.MULTILINE)[1].split(".")
+        lines = [f"[{'.'.join(around[: i + 1])}]" for i in range(len(around))]
+        part = Config().from_str("\n".join([*lines, code]), interpolate=False)
+        config = load_config(ROOT / "configs" / "spert_tok2vec.cfg").merge(part)
+    filled = load_model_from_config(config, auto_fill=True).config.interpolate()
+    for section, schema in (("training", ConfigSchemaTraining), ("initialize", ConfigSchemaInit)):
+        unknown = set(config.get(section, ())) - set(filled[section])
+        if unknown:
+            raise ValueError(f"[{section}] has no {unknown}")
+        try:
+            registry.resolve(filled[section], schema=schema)
+        except ImportError as err:
+            # Loggers need packages of the services that they are for.
+            assert "mlflow" in str(err) or "wandb" in str(err)
+
+
+def write_config(code):
+    name = re.match(r"# (\S+\.cfg)\n", code)
+    assert name, "the first line of a config is its name"
+    Path(name[1]).write_text(code, encoding="utf8")
+    check_config(code)
+
+
+def form_of(printed):
+    """What is printed without its values: of each line the types in a list, a tuple or another value."""
+
+    def form(value):
+        if isinstance(value, list):
+            return [form(value[0])] if value else []
+        return tuple(map(form, value)) if isinstance(value, tuple) else type(value).__name__
+
+    return [form(ast.literal_eval(line)) for line in printed.splitlines()]
+
+
+def same_form(one, other):
+    """Whether two programs printed the same kinds of values. A list may be empty."""
+    forms = list(zip(form_of(one), form_of(other), strict=True))
+    return all(a == b or (isinstance(a, list) and isinstance(b, list) and [] in (a, b)) for a, b in forms)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return str(free.getsockname()[1])
+
+
+def run_blocks(blocks, adapt, same=str.__eq__):
+    """Run the blocks of a part one after the other, adapted. A block of text is what the Python before it prints."""
+    port, printed = free_port(), ""
+    with contextlib.ExitStack() as stack:
+        for reason, language, code in blocks:
+            output = io.StringIO()
+            if reason:
+                # At least its syntax is right.
+                _ = ast.parse(code if language == "python" else "")
+                continue
+            code = adapt(code).replace(PORT, port)
+            with contextlib.redirect_stdout(output):
+                if language == "python":
+                    exec(compile(code, "block", "exec"), {})
+                elif language == "bash":
+                    for line in lines_of(code):
+                        run_command(line, adapt, port, stack)
+                elif language == "ini":
+                    write_config(code)
+                elif language == "json":
+                    for line in code.strip().splitlines():
+                        srsly.json_loads(line)
+                else:
+                    assert language == "text"
+                    assert same(printed, code), f"{printed}\nis printed, and this is shown:\n{code}"
+            printed = output.getvalue()
 
 
 @pytest.mark.parametrize("page, blocks", PARTS)
 # spaCy leaves the files of a package to the garbage collector to close.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_code(page, blocks, folder, small_encoder):
+# The model on the page answers to prompts of any length.
+@pytest.mark.filterwarnings("ignore:Task supports sharding:UserWarning")
+def test_code(page, blocks, folder, small_encoder, request):
+    if page.stem == "llm":
+        pytest.importorskip("spacy_llm")
     if page == README:
         # Its commands are those of the guide, which runs them.
-        blocks = [block for block in blocks if block[0] != "bash"]
-    run_blocks(blocks, small_encoder)
+        blocks = [block for block in blocks if block[1] != "bash"]
+    # What the demo finds only its own pipeline can: see below.
+    same = same_form if request.node.callspec.id == FIRST_LINES else str.__eq__
+    run_blocks(blocks, str if page == TUTORIAL else partial(small, encoder=small_encoder), same)
+
+
+@pytest.mark.demo
+def test_readme_shows_what_the_demo_finds(monkeypatch):
+    if not (ROOT / DEMO).exists():
+        pytest.skip("`make demo` makes the pipeline")
+    (blocks,) = (part.values[1] for part in PARTS if part.id == FIRST_LINES)
+    monkeypatch.chdir(ROOT)
+    run_blocks(blocks, str)
+
+
+@pytest.mark.parametrize(
+    "printed, is_same",
+    [("[('a', 1)]\n", True), ("[]\n", True), ("[('a', 'b')]\n", False), ("('b', 2)\n", False)],
+)
+def test_form_of_what_is_printed(printed, is_same):
+    assert same_form(printed, "[('b', 2), ('c', 3)]\n") is is_same
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
+def test_all_code_is_in_blocks_that_are_run(path):
+    tokens = MarkdownIt().parse(path.read_text(encoding="utf8"))
+    assert [token.content for token in tokens if token.type == "code_block"] == []
+    names = {token.info for token in tokens if token.type == "fence" and not token.info.startswith("{")}
+    assert names <= LANGUAGES
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '[training.logger]\n@loggers = "no.Logger.v1"',
+        '[training.logger]\n@loggers = "spacy.MLflowLogger.v2"\nrun = "spert"',
+        "[training]\nmax_step = 4",
+        "[components.spert]\nwidth = 4",
+    ],
+)
+def test_faults_of_configs_are_found(code):
+    with pytest.raises((ValueError, catalogue.RegistryError)):
+        check_config(code)
 
 
 def check_spacy(arguments):
@@ -192,22 +340,50 @@ def check_files(arguments):
             assert (ROOT / argument.partition("::")[0]).exists(), argument
 
 
+def check_pip(arguments):
+    """Extras must be there."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf8")
+    for extra in re.findall(r"(?:spacy-spert|\.)\[(.*)\]", " ".join(arguments)):
+        for name in extra.split(","):
+            assert re.search(rf"^{name} = \[", project, re.MULTILINE), f"no extra {name}"
+
+
+def check_gunicorn(arguments):
+    """The app is a call in the form of Python."""
+    module, _, call = arguments[-1].partition(":")
+    tree = ast.parse(call, mode="eval").body
+    function = getattr(importlib.import_module(module), tree.func.id)
+    inspect.signature(function).bind(*tree.args, **{keyword.arg: keyword.value for keyword in tree.keywords})
+
+
+def check_docker(arguments):
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf8")
+    for argument in arguments:
+        name, is_value, _ = argument.partition("=")
+        assert not is_value or re.search(rf"^ARG {name}\b", dockerfile, re.MULTILINE), argument
+
+
 CHECKS = {
     "spacy": check_spacy,
     "weasel": check_weasel,
     "make": check_make,
     "pytest": check_files,
     "python": check_files,
+    "pip": check_pip,
+    "gunicorn": check_gunicorn,
+    "docker": check_docker,
 }
+# They are run, or have no names of ours.
+OTHERS = {"curl", "mkdir"}
 
 
 @pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.stem)
 def test_commands_are_known(path):
     text = path.read_text(encoding="utf8")
-    lines = [line for language, code in BLOCK.findall(text) if language == "bash" for line in lines_of(code)]
+    lines = [line for _, language, code in BLOCK.findall(text) if language == "bash" for line in lines_of(code)]
     for line in lines + INLINE.findall(BLOCK.sub("", text)):
         program, *arguments = shlex.split(line, comments=True)
-        if program in CHECKS:
+        if program not in OTHERS:
             try:
                 CHECKS[program](arguments)
             except AssertionError as err:

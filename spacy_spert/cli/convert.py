@@ -113,7 +113,7 @@ def convert(
     lang (str): The language, for the tokenizer.
     losses (Optional[Losses]): Where to count what can't be kept. By default that is an error.
     progress (bool): Show a progress bar.
-    options (Any): Options of the format, which are parameters of its reader or its writer.
+    **options (Any): Options of the format, which are parameters of its reader or its writer.
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If nothing can be read, something would be lost and must not be, or settings don't fit.
     """

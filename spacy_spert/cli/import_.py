@@ -84,7 +84,7 @@ def import_(checkpoint_dir: Path, output_dir: Path, types: Path, *, force: bool 
     output_dir (Path): The folder to write.
     types (Path): The types.json that the model was trained with.
     force (bool): Replace a pipeline that is in the output folder.
-    **settings: Those of `spacy_spert.checkpoint.import_checkpoint`.
+    **settings (Any): Those of `spacy_spert.checkpoint.import_checkpoint`.
     RETURNS (Language): The pipeline.
     RAISES (ValueError): If there is something in the output folder, or the checkpoint can't be used.
     """

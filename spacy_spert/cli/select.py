@@ -103,7 +103,7 @@ def select(
     force (bool): Write the output anew if it exists.
     report (Callable[[str], Any]): Called with a message for each line that is skipped.
     progress (bool): Show a progress bar.
-    options: Options of the format to write.
+    **options (Any): Options of the format to write.
     RETURNS (Counter[str]): The number of "texts" that were read, those "selected", and "bad" lines.
     RAISES (ValueError): If settings don't fit, or no line can be used.
     """

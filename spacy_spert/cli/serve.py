@@ -61,7 +61,7 @@ def serve(model: str, *, host: str = "127.0.0.1", port: int = 8000, timeout: flo
     host (str): The address to listen on.
     port (int): The port; 0 for any that is free.
     timeout (float): Seconds until a request is given up.
-    **settings: The others of `spacy_spert.serving.app.create_app`.
+    **settings (Any): The others of `spacy_spert.serving.app.create_app`.
     RAISES (ImportError): If the packages that it needs are not installed.
     RAISES (ValueError): If the pipeline can't be used.
     """

@@ -207,7 +207,7 @@ def count_documents(
 
     examples (Iterable[Example]): Predicted and annotated documents.
     labels (Mapping[str, Sequence[str]]): The labels to count, for "spans", "rels" and "rels_strict".
-    **settings: Those of `count_spert`.
+    **settings (Any): Those of `count_spert`.
     RETURNS (Dict[str, Ints]): For each the true positives, false positives and false negatives, shape (n_documents,
         n_labels, 3).
     """

@@ -144,7 +144,7 @@ def load_extractor(model: str, *, threshold: Optional[float] = None, **settings:
 
     model (str): Its name or path.
     threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
-    **settings: Those of `Extractor`.
+    **settings (Any): Those of `Extractor`.
     RETURNS (Extractor): What extracts with it.
     RAISES (ValueError): If it has no such component, or the threshold is out of range.
     """

@@ -42,7 +42,7 @@ def load(registry: catalogue.Registry, name: str, **options: Any) -> Callable[..
 
     registry (catalogue.Registry): `readers` or `writers`.
     name (str): The name of the format.
-    options (Any): Options of the format, by name.
+    **options (Any): Options of the format, by name.
     RETURNS (Callable): The function, with the options filled in.
     RAISES (ValueError): If there is no such format, or it does not know an option.
     """
@@ -70,7 +70,7 @@ def load_records(name: str, **options: Any) -> "RecordWriter":
     """Look up what writes the records of a format one by one.
 
     name (str): The name of the format.
-    options (Any): Options of the format, by name.
+    **options (Any): Options of the format, by name.
     RETURNS (RecordWriter): The writer, with the options filled in.
     RAISES (ValueError): If there is no such format, it has no records, or it does not know an option or its unit.
     """

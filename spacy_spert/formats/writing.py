@@ -70,7 +70,7 @@ class RecordWriter(NamedTuple):
         """Make the JSON of one document.
 
         gold (Gold): Its entities and relations, see `gold_of`.
-        options: Options of the format.
+        **options (Any): Options of the format.
         RETURNS (bytes): One line of UTF-8, without a line break.
         RAISES (ValueError, TypeError): If JSON has no form for a value.
         """
@@ -84,7 +84,7 @@ class RecordWriter(NamedTuple):
         docs (Iterable[Doc]): The documents.
         path (Union[str, Path]): The file.
         losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
-        options: Options of the format.
+        **options (Any): Options of the format.
         RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
         RAISES (ValueError): If there are no documents.
         """
