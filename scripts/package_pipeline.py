@@ -1,6 +1,6 @@
 """Make a wheel of a trained pipeline, with its card and checksum, and see that it works without a network.
 
-    python scripts/package_pipeline.py training/demo/model-best corpus packages --name spert_demo --version 0.1.0
+    python scripts/package_pipeline.py training/demo/tuned corpus packages --name spert_demo --version 0.1.0
 
 Its transformer runs on ONNX Runtime in int8 if that loses next to nothing and prints the same for the lines at the top
 of the README. The wheel is installed into a fresh environment, with what it requires, or with `--no-clean` beside the

@@ -58,7 +58,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 # Pages whose parts go on from one another.
 WHOLE = {"tutorial", "loggers", "llm", "graphs"}
 # What `make demo` leaves, and the title of the part of the README that shows what it finds.
-DEMO = Path("training") / "demo" / "model-best"
+DEMO = Path("training") / "demo" / "tuned"
 FIRST_LINES = "README: top"
 
 

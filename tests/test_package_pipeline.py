@@ -19,7 +19,7 @@ PAGE = """
 ```python
 import spacy
 
-nlp = spacy.load("training/demo/model-best")
+nlp = spacy.load("training/demo/tuned")
 doc = nlp("Ann Lee works for Acme Labs in Bonn .")
 print([(ent.text, ent.label_) for ent in doc.ents])
 print([(rel.head.text, rel.label, rel.tail.text) for rel in doc._.relations])
