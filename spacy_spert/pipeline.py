@@ -522,7 +522,7 @@ class Spert(TrainablePipe):
                 example = Example(doc, example.reference)
             visible = None
             if transformer is not None:
-                from .ml.encoders.transformer import seen_tokens
+                from .ml.encoders import seen_tokens
 
                 visible = seen_tokens(transformer, example.predicted)
             gold = self._align(example, sentence_bounds([example.predicted]), visible)
