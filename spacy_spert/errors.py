@@ -272,6 +272,13 @@ class Errors(metaclass=ErrorsWithCodes):
         "Transformers of spacy-curated-transformers can't be trained with numpy {version}: pip install 'numpy<2.4'. Or "
         "freeze the transformer: put its name into [training] frozen_components and annotating_components."
     )
+    S174 = "Parquet needs pyarrow: pip install 'spacy-spert[parquet]'"
+    S175 = "Can't read {path} as Parquet: {error}"
+    S176 = "{path} has neither a column 'text' nor one 'tokens'. Its columns are: {columns}"
+    S177 = (
+        "Column '{column}' of {path} is of type {type}, which is no text. Write it as text, or leave the column out if "
+        "it isn't needed."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):

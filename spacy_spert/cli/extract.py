@@ -6,26 +6,46 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, nullcontext, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Callable, ContextManager, Dict, Iterable, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import typer
 from wasabi import msg
 
 from ..errors import Errors
 from ..extraction.codec import INPUTS, OUTPUTS, header
+from ..extraction.parquet import (
+    ParquetOutput,
+    kept_types,
+    make_schema,
+    open_parquet,
+    read_rows,
+    unread_columns,
+)
 from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
 from ..formats.files import is_stdout
 from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
-from ..formats.losses import tally
+from ..formats.losses import shorten, tally
 from . import app
 
 if TYPE_CHECKING:
-    from ..extraction.workers import Outcome
+    from ..extraction.workers import Outcome, Settings
 
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
 MAX_BATCH = 2**17
@@ -35,8 +55,10 @@ PIPE = Path("-")
 @app.command("extract")
 def extract_cli(
     model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
-    input_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a text a line (.txt). - is stdin")],
-    output_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a triple a line (.csv). - is stdout")],
+    input_path: Annotated[Path, typer.Argument(help="Records (.jsonl, .parquet) or a text a line (.txt). - is stdin")],
+    output_path: Annotated[
+        Path, typer.Argument(help="Records (.jsonl, .parquet) or a triple a line (.csv). - is stdout")
+    ],
     from_format: Annotated[
         Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(INPUTS)}")
     ] = None,
@@ -139,8 +161,9 @@ def extract(
     model (str): Name or path of the pipeline.
     input_path (Path): The texts; "-" for stdin.
     output_path (Path): The file to write; "-" for stdout.
-    from_format (Optional[str]): "jsonl" or "txt"; by default as the name of the input ends.
-    to_format (Optional[str]): "jsonl" or "csv"; by default as the name of the output ends.
+    from_format (Optional[str]): "jsonl", "txt" or "parquet"; by default as the name of the input ends.
+    to_format (Optional[str]): "jsonl", "csv" or "parquet"; by default as the name of the output ends. A Parquet file
+        appears only when it is complete.
     batch_size (int): How many texts are processed at a time; fewer if they are long.
     n_process (int): How many processes work.
     threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
@@ -148,7 +171,7 @@ def extract(
     given_sentences (bool): Use the sentence marks of the records. By default the pipeline's own marks count.
     resume (bool): Go on with an interrupted run.
     force (bool): Write the output anew if it exists.
-    strict (bool): Make a line that can't be used an error. What was written before it stays.
+    strict (bool): Make a line that can't be used an error. What was written before it stays, but in Parquet.
     report (Optional[Callable[[str], Any]]): Called with a message for each line that is skipped; by default the
         messages are logged.
     progress (bool): Show a progress bar.
@@ -172,6 +195,7 @@ def extract(
     # What was written to a pipe or a device can't be cut.
     in_file = not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
     _check_arguments(input_path, output_path, in_file, n_process, resume, force)
+    _check_parquet(settings, input_path, in_file, resume)
     report = logging.getLogger("spacy.spert").warning if report is None else report
     if resume and output_path.exists() and not progress_path(output_path).exists():
         report(f"{output_path}: no interrupted run, nothing to do")
@@ -180,19 +204,19 @@ def extract(
     try:
         state = {**settings._asdict(), CHECKSUM: checksum(load(settings))}
         with (
-            _open_input(input_path) as file_,
-            _open_output(output_path, in_file, state, resume=resume, replace=force) as output,
+            _open_input(input_path, settings.from_format, batch_size) as texts,
+            _open_output(output_path, in_file, state, texts.types, resume=resume, replace=force) as output,
         ):
-            lines = read_lines(file_)
-            output.skip(lines, source)
+            for column in texts.unread:
+                report(f"{source}: column '{shorten(column)}' is not read")
+            output.skip(texts.lines, source)
             if output.done == START:
                 output.write(header(settings.to_format), BEGIN, {})
-            batches = batch_lines(lines, batch_size, MAX_BATCH)
-            is_file = input_path.is_file()
+            batches = batch_lines(texts.lines, batch_size, MAX_BATCH)
             bar = tqdm(
-                total=input_path.stat().st_size if is_file else None,
-                initial=file_.tell() if is_file else 0,
-                unit="B",
+                total=texts.total,
+                initial=output.done.lines if texts.in_rows else texts.tell(),
+                unit=" rows" if texts.in_rows else "B",
                 unit_scale=True,
                 leave=False,
                 # Without a terminal there is no bar.
@@ -201,7 +225,7 @@ def extract(
             with bar, closing(extract_batches(settings, batches, n_process)) as done:
                 for batch, outcomes in done:
                     _write(output, zip(batch, outcomes), source, strict, report)
-                    bar.update(sum(line.size for line in batch))
+                    bar.update(len(batch) if texts.in_rows else sum(line.size for line in batch))
         return Counter({"texts": 0, "entities": 0, "relations": 0, **output.done.counts})
     finally:
         load.cache_clear()
@@ -261,17 +285,60 @@ def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, 
         raise ValueError(Errors.S066.format(one="--n-process", other="a GPU", why=why))
 
 
-def _open_input(path: Path) -> ContextManager[IO[bytes]]:
-    if path.is_file():
-        # Before there is an output that a further run would have to go on with.
-        with path.open("rb") as file_:
+def _check_parquet(settings: "Settings", source: Path, in_file: bool, resume: bool) -> None:
+    if settings.from_format == "parquet" and not source.is_file():
+        raise ValueError(Errors.S066.format(one="Parquet", other=f"the input {source}", why="It must be a file."))
+    if settings.to_format == "parquet" and not in_file:
+        raise ValueError(Errors.S066.format(one="Parquet", other="this output", why="It must be a file."))
+    if settings.to_format == "parquet" and resume:
+        why = "Such a file is written as a whole. Write .jsonl, or a folder with --engine ray."
+        raise ValueError(Errors.S066.format(one="--resume", other="a Parquet output", why=why))
+
+
+class _Texts(NamedTuple):
+    """An open input.
+
+    lines (Iterator[Line]): Its lines.
+    total (Optional[int]): How many bytes they are, or how many rows.
+    tell (Callable[[], int]): How many bytes of it were read.
+    in_rows (bool): Whether it has rows.
+    types (Dict[str, Any]): The types of columns that are kept.
+    unread (List[str]): Columns that are not read.
+    """
+
+    lines: Iterator[Line]
+    total: Optional[int] = None
+    tell: Callable[[], int] = int
+    in_rows: bool = False
+    types: Dict[str, Any] = {}
+    unread: Iterable[str] = ()
+
+
+@contextmanager
+def _open_input(path: Path, from_format: str, batch_size: int) -> Iterator[_Texts]:
+    if from_format == "parquet":
+        with open_parquet(path) as rows:
+            schema = rows.schema_arrow
+            lines = read_rows(rows, batch_size)
+            yield _Texts(lines, rows.metadata.num_rows, int, True, kept_types(schema), unread_columns(schema))
+        return
+    if path == PIPE:
+        yield _Texts(read_lines(_standard("stdin").buffer))
+        return
+    with path.open("rb") as file_:
+        is_file = path.is_file()
+        if is_file:
+            # Before there is an output that a further run would have to go on with.
             check_encoding(file_.read(4))
-    return nullcontext(_standard("stdin").buffer) if path == PIPE else path.open("rb")
+            file_.seek(0)
+        yield _Texts(read_lines(file_), path.stat().st_size if is_file else None, file_.tell if is_file else int)
 
 
 def _open_output(
-    path: Path, in_file: bool, settings: Dict[str, Any], *, resume: bool, replace: bool
+    path: Path, in_file: bool, settings: Dict[str, Any], types: Dict[str, Any], *, resume: bool, replace: bool
 ) -> ContextManager[Output]:
+    if settings["to_format"] == "parquet":
+        return ParquetOutput(path, make_schema(types))
     if in_file:
         return ResumableOutput(path, settings, resume=resume, replace=replace)
     # Stdout is not ours to close.

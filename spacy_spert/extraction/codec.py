@@ -11,7 +11,9 @@ from ..formats.lines import MAX_LINE, Line
 from ..formats.values import expect, parse_json
 from .export import Triple
 
-INPUTS, OUTPUTS = ("jsonl", "txt"), ("jsonl", "csv")
+# Files of lines, and all that can be read and written. A row of Parquet is a line of JSON here.
+LINES = ("jsonl", "txt")
+INPUTS, OUTPUTS = (*LINES, "parquet"), ("jsonl", "csv", "parquet")
 # A column for each field of a triple but the document's index; "line" is the number of the line in the input.
 COLUMNS = ("line", *Triple._fields[:-1])
 

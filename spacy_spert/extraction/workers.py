@@ -31,8 +31,8 @@ class Settings(NamedTuple):
 
     model (str): Name or path of the pipeline.
     threshold (Optional[float]): Lowest probability of a relation; None for that of the pipeline.
-    from_format (str): "jsonl" or "txt".
-    to_format (str): "jsonl" or "csv".
+    from_format (str): "jsonl", "txt" or "parquet".
+    to_format (str): "jsonl", "csv" or "parquet".
     component (Optional[str]): The name of the component, needed only if there are several.
     given_sentences (bool): Use the sentence marks of the records.
     """
@@ -141,7 +141,7 @@ def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dic
     except ValueError as err:
         return _refused(str(err))
     losses = Losses()
-    if settings.to_format == "jsonl":
+    if settings.to_format != "csv":
         note_fields(record, (*FIELDS, "id"), "record", losses)
     if not settings.given_sentences and record.get("sent_starts") is not None:
         losses.note(NOT_USED)

@@ -19,7 +19,7 @@ from hostile import NO_JSON, changed_anywhere, dump
 from spacy.cli import app as spacy_app
 from spacy.language import Language
 from typer.testing import CliRunner
-from util import RELATION_LABELS, SYMMETRIC, TEXTS, initialize, make_nlp, train
+from util import RELATION_LABELS, TEXTS, initialize, make_nlp
 
 from spacy_spert import to_triples
 from spacy_spert.cli import extract as extract_module
@@ -55,20 +55,6 @@ def read(path):
 
 def write(path, records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A pipeline without a transformer that knows TEXTS."""
-    tok2vec = {"@architectures": "spacy.HashEmbedCNN.v2", "width": 32, "depth": 1, "embed_size": 200}
-    tok2vec.update(window_size=2, maxout_pieces=2, subword_features=True, pretrained_vectors=None)
-    nlp = spacy.blank("xx")
-    nlp.add_pipe("spert", config={"symmetric_labels": SYMMETRIC, "model": {"dropout": 0.0, "tok2vec": tok2vec}})
-    initialize(nlp)
-    train(nlp, 60)
-    path = tmp_path_factory.mktemp("model") / "model"
-    nlp.to_disk(path)
     return path
 
 
