@@ -279,6 +279,20 @@ class Errors(metaclass=ErrorsWithCodes):
         "Column '{column}' of {path} is of type {type}, which is no text. Write it as text, or leave the column out if "
         "it isn't needed."
     )
+    S178 = (
+        "There is no file to read at {pattern}. Give a file, a folder, or a pattern in quotes, such as "
+        "'texts/*.jsonl.gz'. In a folder, files are read that end in one of: {formats}"
+    )
+    S179 = (
+        "{path} has other files than those of an earlier run, such as {name}. Choose a new folder, or one that is "
+        "empty."
+    )
+    S180 = (
+        "Can't go on with {output}: {input} has changed, or was not among the files of the interrupted run, or is no "
+        "more. Give the same files again, or begin anew with --force."
+    )
+    S181 = "The cluster has no {kind} to use. See its resources with: ray status"
+    S182 = "A cluster needs Ray: pip install 'spacy-spert[ray]' ({error})"
 
 
 class Warnings(metaclass=ErrorsWithCodes):

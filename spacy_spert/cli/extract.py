@@ -6,50 +6,37 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, redirect_stdout
+from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Callable,
-    ContextManager,
-    Dict,
-    Iterable,
-    Iterator,
-    NamedTuple,
-    Optional,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Iterable, Optional, Tuple
 
 import typer
 from wasabi import msg
 
 from ..errors import Errors
 from ..extraction.codec import INPUTS, OUTPUTS, header
-from ..extraction.parquet import (
-    ParquetOutput,
-    kept_types,
-    make_schema,
-    open_parquet,
-    read_rows,
-    unread_columns,
-)
-from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
+from ..extraction.folder import is_unfinished
+from ..extraction.stream import CHECKSUM, START, Output, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
 from ..formats.files import is_stdout
-from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
+from ..formats.lines import BEGIN, Line, batch_lines
 from ..formats.losses import shorten, tally
 from . import app
+from ._streams import PIPE, open_input, open_output
 
 if TYPE_CHECKING:
     from ..extraction.workers import Outcome, Settings
 
+
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
 MAX_BATCH = 2**17
-PIPE = Path("-")
+
+
+class Engine(str, Enum):
+    ray = "ray"
 
 
 @app.command("extract")
@@ -66,7 +53,9 @@ def extract_cli(
         Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(OUTPUTS)}")
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Texts at a time", min=1)] = 64,
-    n_process: Annotated[int, typer.Option("--n-process", "-n", help="Processes (CPU only)", min=1)] = 1,
+    n_process: Annotated[
+        Optional[int], typer.Option("--n-process", "-n", help="Processes (CPU only), or actors of Ray", min=1)
+    ] = None,
     gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
@@ -80,6 +69,12 @@ def extract_cli(
     resume: Annotated[bool, typer.Option("--resume", "-r", help="Go on with an interrupted run")] = False,
     force: Annotated[bool, typer.Option("--force", "-F", help="Write the output anew if it exists")] = False,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Stop at a line that can't be used")] = False,
+    engine: Annotated[
+        Optional[Engine], typer.Option("--engine", "-e", help="Run on a cluster; in and out may be folders then")
+    ] = None,
+    address: Annotated[
+        Optional[str], typer.Option("--address", "-a", help="Address of the cluster. By default one is started here")
+    ] = None,
 ) -> None:
     """
     Write the entities and relations of texts as they come, with little memory.
@@ -89,8 +84,35 @@ def extract_cli(
     from spacy.cli._util import setup_gpu
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    setup_gpu(gpu_id, silent=True)
     try:
+        if engine is not None:
+            if strict:
+                why = "There a text that can't be used is a row with its error."
+                raise ValueError(Errors.S066.format(one="--strict", other="--engine ray", why=why))
+            from ..extraction.ray import extract_files
+
+            counts = extract_files(
+                model,
+                str(input_path),
+                output_path,
+                from_format=from_format,
+                to_format=to_format or "parquet",
+                batch_size=batch_size,
+                size=n_process,
+                gpu=gpu_id >= 0,
+                threshold=threshold,
+                component=component,
+                given_sentences=given_sentences,
+                resume=resume,
+                force=force,
+                address=address,
+                progress=True,
+            )
+            _show(counts, output_path, "texts with an error, see there")
+            return
+        if address is not None:
+            raise ValueError(Errors.S066.format(one="--address", other="one process", why="Add --engine ray."))
+        setup_gpu(gpu_id, silent=True)
         counts = extract(
             model,
             input_path,
@@ -98,7 +120,7 @@ def extract_cli(
             from_format=from_format,
             to_format=to_format,
             batch_size=batch_size,
-            n_process=n_process,
+            n_process=n_process or 1,
             threshold=threshold,
             component=component,
             given_sentences=given_sentences,
@@ -125,6 +147,10 @@ def extract_cli(
     except (ValueError, ImportError) as err:
         _say("fail", "Can't extract", str(err))
         raise typer.Exit(1) from err
+    _show(counts, output_path, "lines skipped")
+
+
+def _show(counts: Counter[str], output_path: Path, bad_ones: str) -> None:
     if not counts:
         return
     kept = {kind: counts.pop(kind) for kind in ("texts", "entities", "relations")}
@@ -132,7 +158,7 @@ def extract_cli(
     for reason, n in counts.items():
         _say("warn", f"{n} {reason}")
     if bad:
-        _say("warn", f"{bad} lines skipped")
+        _say("warn", f"{bad} {bad_ones}")
     _say("good", f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
     if bad and not kept["texts"]:
         raise typer.Exit(1)
@@ -204,8 +230,8 @@ def extract(
     try:
         state = {**settings._asdict(), CHECKSUM: checksum(load(settings))}
         with (
-            _open_input(input_path, settings.from_format, batch_size) as texts,
-            _open_output(output_path, in_file, state, texts.types, resume=resume, replace=force) as output,
+            open_input(input_path, settings.from_format, batch_size) as texts,
+            open_output(output_path, in_file, state, texts.types, resume=resume, replace=force) as output,
         ):
             for column in texts.unread:
                 report(f"{source}: column '{shorten(column)}' is not read")
@@ -295,66 +321,9 @@ def _check_parquet(settings: "Settings", source: Path, in_file: bool, resume: bo
         raise ValueError(Errors.S066.format(one="--resume", other="a Parquet output", why=why))
 
 
-class _Texts(NamedTuple):
-    """An open input.
-
-    lines (Iterator[Line]): Its lines.
-    total (Optional[int]): How many bytes they are, or how many rows.
-    tell (Callable[[], int]): How many bytes of it were read.
-    in_rows (bool): Whether it has rows.
-    types (Dict[str, Any]): The types of columns that are kept.
-    unread (List[str]): Columns that are not read.
-    """
-
-    lines: Iterator[Line]
-    total: Optional[int] = None
-    tell: Callable[[], int] = int
-    in_rows: bool = False
-    types: Dict[str, Any] = {}
-    unread: Iterable[str] = ()
-
-
-@contextmanager
-def _open_input(path: Path, from_format: str, batch_size: int) -> Iterator[_Texts]:
-    if from_format == "parquet":
-        with open_parquet(path) as rows:
-            schema = rows.schema_arrow
-            lines = read_rows(rows, batch_size)
-            yield _Texts(lines, rows.metadata.num_rows, int, True, kept_types(schema), unread_columns(schema))
-        return
-    if path == PIPE:
-        yield _Texts(read_lines(_standard("stdin").buffer))
-        return
-    with path.open("rb") as file_:
-        is_file = path.is_file()
-        if is_file:
-            # Before there is an output that a further run would have to go on with.
-            check_encoding(file_.read(4))
-            file_.seek(0)
-        yield _Texts(read_lines(file_), path.stat().st_size if is_file else None, file_.tell if is_file else int)
-
-
-def _open_output(
-    path: Path, in_file: bool, settings: Dict[str, Any], types: Dict[str, Any], *, resume: bool, replace: bool
-) -> ContextManager[Output]:
-    if settings["to_format"] == "parquet":
-        return ParquetOutput(path, make_schema(types))
-    if in_file:
-        return ResumableOutput(path, settings, resume=resume, replace=replace)
-    # Stdout is not ours to close.
-    return Output(_standard("stdout").buffer, close=False) if is_stdout(path) else Output(path.open("wb"))
-
-
-def _standard(name: str) -> Any:
-    """Stdin or stdout, which are missing if the process was started with them closed."""
-    stream = getattr(sys, name)
-    if stream is None:
-        raise ValueError(Errors.S083.format(name=name))
-    return stream
-
-
 def _outlook(output: Path) -> str:
-    return "What was written stays; --resume continues it." if progress_path(output).exists() else ""
+    unfinished = progress_path(output).exists() or is_unfinished(output)
+    return "What was written stays; --resume continues it." if unfinished else ""
 
 
 def _say(kind: str, *text: str) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Deque, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Generator, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import srsly
 
@@ -119,18 +119,45 @@ def extract_batch(settings: Settings, batch: List[Line]) -> List[Outcome]:
     RETURNS (List[Outcome]): What became of each.
     """
     outcomes = {line.number: Outcome(b"", {}) for line in batch}
+    for number, record, found in extract_lines(load(settings).batch, settings.from_format, batch):
+        outcomes[number] = _outcome(settings, number, record, found)
+    return list(outcomes.values())
+
+
+def extract_lines(
+    extract: Callable[[List[Any]], Iterable[Any]], from_format: str, lines: Iterable[Line]
+) -> Iterator[Tuple[int, Dict[str, Any], Dict[str, Any]]]:
+    """Extract what the texts of some lines say.
+
+    extract (Callable[[List[Any]], Iterable[Any]]): What does so with records.
+    from_format (str): The format of the lines.
+    lines (Iterable[Line]): The lines.
+    YIELDS (Tuple[int, Dict[str, Any], Dict[str, Any]]): For each line that has a record its number, the record, and
+        what was found, which may be the "error" of a line that can't be read.
+    """
+    found: Dict[int, Dict[str, Any]] = {}
     records: Dict[int, Dict[str, Any]] = {}
-    for line in batch:
+    for line in lines:
         try:
-            record = decode(line, settings.from_format)
+            record = decode(line, from_format)
         except ValueError as err:
-            outcomes[line.number] = _refused(str(err))
+            found[line.number] = {"error": str(err)}
             continue
         if record is not None:
             records[line.number] = record
-    for number, found in zip(records, load(settings).batch(list(records.values()))):
-        outcomes[number] = _outcome(settings, number, records[number], found)
-    return list(outcomes.values())
+    found.update(zip(records, extract(list(records.values()))))
+    for number in sorted(found):
+        yield number, records.get(number, {}), found[number]
+
+
+def losses_of(settings: Settings, record: Dict[str, Any]) -> Mapping[str, int]:
+    """RETURNS (Mapping[str, int]): What of a record is not kept, counted by reason."""
+    losses = Losses()
+    if settings.to_format != "csv":
+        note_fields(record, (*FIELDS, "id"), "record", losses)
+    if not settings.given_sentences and record.get("sent_starts") is not None:
+        losses.note(NOT_USED)
+    return losses.counts
 
 
 def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dict[str, Any]) -> Outcome:
@@ -140,13 +167,8 @@ def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dic
         data = encode(found, settings.to_format, number)
     except ValueError as err:
         return _refused(str(err))
-    losses = Losses()
-    if settings.to_format != "csv":
-        note_fields(record, (*FIELDS, "id"), "record", losses)
-    if not settings.given_sentences and record.get("sent_starts") is not None:
-        losses.note(NOT_USED)
     counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found["relations"])}
-    return Outcome(data, {**counts, **losses.counts})
+    return Outcome(data, {**counts, **losses_of(settings, record)})
 
 
 def _refused(error: str) -> Outcome:

@@ -15,3 +15,8 @@ def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model"
     nlp.to_disk(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def nlp(model):
+    return spacy.load(model)
