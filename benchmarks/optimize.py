@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_spert.devices import CPU_BATCH, GPU_BATCH
+from spacy_spert.ml.batches import CPU_BATCH, GPU_BATCH
 from spacy_spert.optimization import optimize_pipeline
 
 from .measure import Spread, compare

@@ -127,11 +127,12 @@ def make_examples(docs: Sequence[Doc]) -> List[Example]:
     return [Example(fresh(doc), doc) for doc in docs]
 
 
-def make_nlp(encoder: Optional[Path] = None, component: str = "spert") -> Language:
-    """A pipeline with the components of `configs/spert.cfg`, not initialized.
+def make_nlp(encoder: Optional[Path] = None, component: str = "spert", config: str = "spert.cfg") -> Language:
+    """A pipeline with the components of a config, not initialized.
 
     encoder (Optional[Path]): The encoder; without one the pipeline of `configs/spert_tok2vec.cfg`.
     component (str): Name of the factory that follows the transformer, if not "spert".
+    config (str): Name of the config, if there is an encoder.
     RETURNS (Language): The pipeline.
     """
     # The table of what is in the training data.
@@ -139,8 +140,8 @@ def make_nlp(encoder: Optional[Path] = None, component: str = "spert") -> Langua
     nlp = spacy.blank("en")
     if encoder is not None:
         nlp.add_pipe("transformer", config=_transformer(encoder))
-    config = load_config(CONFIGS / ("spert.cfg" if encoder else "spert_tok2vec.cfg"), interpolate=True)
-    nlp.add_pipe(component, config=_without_factory(config["components"]["spert"]) if component == "spert" else {})
+    whole = load_config(CONFIGS / (config if encoder else "spert_tok2vec.cfg"), interpolate=True)
+    nlp.add_pipe(component, config=_without_factory(whole["components"]["spert"]) if component == "spert" else {})
     return nlp
 
 
@@ -160,15 +161,16 @@ def _without_factory(config: Dict[str, Any]) -> Dict[str, Any]:
     return {name: value for name, value in config.items() if name != "factory"}
 
 
-def trained_nlp(setup: Setup, encoder: Optional[Path] = None) -> Language:
+def trained_nlp(setup: Setup, encoder: Optional[Path] = None, config: str = "spert.cfg") -> Language:
     """A pipeline whose head has learned the documents.
 
     setup (Setup): The setup.
     encoder (Optional[Path]): The encoder; without one spaCy's own embeddings, which learn as well.
+    config (str): Name of the config, if there is an encoder.
     RETURNS (Language): The pipeline.
     """
     fix_random_seed(0)
-    nlp = make_nlp(encoder)
+    nlp = make_nlp(encoder, config=config)
     examples = make_examples(read_docs(nlp, setup.data)[: 16 if setup.quick else 128])
     nlp.initialize(lambda: examples)
     docs = [example.predicted for example in examples]

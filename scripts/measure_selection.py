@@ -1,11 +1,14 @@
 """Measure what `spacy spert select` saves: F1 for numbers of annotated texts, against texts drawn at random.
 
 Both ways begin with the same texts, drawn at random. Then the model of the last size selects further texts from the
-rest, or they are drawn; a new model is trained on all of them. What is done already is passed over.
+rest, or they are drawn; a new model is trained on all of them. A run is one line in a file, with the texts that its
+model selects next. What is done already is passed over, so that the runs can be made one by one.
 """
 
 import random
 import shutil
+import time
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Tuple
 
@@ -20,6 +23,7 @@ from spacy.util import load_model
 from wasabi import msg
 
 from spacy_spert.extraction.selection import select
+from spacy_spert.relations import get_relations
 
 WAYS = ("selected", "random")
 SCORES = ("spans_spert_f", "rels_f", "rels_strict_f")
@@ -39,7 +43,8 @@ def main(
     seeds: Annotated[str, typer.Option(help="Seeds, separated by blanks or commas")] = "1 2",
     epochs: Annotated[int, typer.Option(help="How often a training goes through its texts")] = 20,
     gpu_id: Annotated[int, typer.Option(help="GPU ID, or -1 for CPU")] = -1,
-    metrics: Annotated[Path, typer.Option(help="Folder for the scores")] = Path("metrics/selection"),
+    most: Annotated[int, typer.Option(help="Most trainings now, the others later; 0 for all")] = 0,
+    results: Annotated[Path, typer.Option(help="File for the runs (.jsonl)")] = Path("metrics/selection.jsonl"),
     training: Annotated[Path, typer.Option(help="Folder for the models")] = Path("training/selection"),
 ) -> None:
     """
@@ -48,47 +53,53 @@ def main(
     """
     settings = {**parse_config_overrides(ctx.args), "paths.dev": str(dev)}
     docs = list(DocBin().from_disk(train).get_docs(spacy.blank("en").vocab))
-    steps = [int(size) for size in sizes.replace(",", " ").split()]
-    runs = []
-    for seed in map(int, seeds.replace(",", " ").split()):
+    steps = [*(int(size) for size in sizes.replace(",", " ").split()), len(docs)]
+    done = {run["name"]: run for run in srsly.read_jsonl(results)} if results.exists() else {}
+    runs, n = [], 0
+    for seed, way in product(map(int, seeds.replace(",", " ").split()), WAYS):
         order = list(range(len(docs)))
         random.Random(seed).shuffle(order)
-        for way in WAYS:
-            chosen: List[int] = []
-            for size in [*steps, len(docs)]:
-                # All texts are the same, however chosen.
-                name = f"{way}_{size}_{seed}" if chosen and size < len(docs) else f"both_{size}_{seed}"
-                path, model = metrics / f"{name}.json", training / name
-                if not path.exists():
-                    last = training / f"{way if len(chosen) > steps[0] else 'both'}_{len(chosen)}_{seed}"
-                    more = further(way, docs, order, chosen, size, last)
-                    run = measure(config, settings, docs, [*chosen, *more], seed, epochs, model, gpu_id)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    srsly.write_json(path, {"seed": seed, "size": size, **run})
-                run = srsly.read_json(path)
-                chosen = run["texts"]
-                runs.append({**run, "way": way})
+        texts = order[: steps[0]]
+        for size, following in zip(steps, [*steps[1:], None]):
+            # The first texts and all texts are the same, however chosen.
+            name = f"{way if steps[0] < size < len(docs) else 'both'}_{size}_{seed}"
+            if name not in done:
+                if n == most > 0:
+                    msg.info(f"{len(done)} runs are done; the next is {name}")
+                    return
+                begin = time.monotonic()
+                run = measure(config, settings, docs, texts, seed, epochs, training / name, gpu_id)
+                if way == "selected" and following is not None:
+                    run["next"] = select_further(training / name / "model-last", docs, order, texts, following)
+                run = {"name": name, "seed": seed, "size": size, "seconds": round(time.monotonic() - begin), **run}
+                results.parent.mkdir(parents=True, exist_ok=True)
+                srsly.write_jsonl(results, [run], append=True, append_new_line=False)
+                shutil.rmtree(training / name)
+                done[name], n = run, n + 1
+            run = done[name]
+            runs.append({**run, "way": way})
+            if following is not None:
+                left = [i for i in order if i not in set(texts)]
+                texts = [*texts, *(run["next"] if way == "selected" else left[: following - size])]
     report(runs)
-    shutil.rmtree(training, ignore_errors=True)
 
 
-def further(way: str, docs: List[Doc], order: List[int], chosen: List[int], size: int, last: Path) -> List[int]:
-    """Choose the texts to annotate next.
+def select_further(model: Path, docs: List[Doc], order: List[int], texts: List[int], size: int) -> List[int]:
+    """Select the texts to annotate next.
 
-    way (str): One of WAYS.
+    model (Path): The model that was trained on those that are annotated.
     docs (List[Doc]): All texts.
     order (List[int]): Their numbers in a random order.
-    chosen (List[int]): The numbers of those that are annotated.
+    texts (List[int]): The numbers of those that are annotated.
     size (int): How many are to be annotated.
-    last (Path): The model that was trained on those chosen.
     RETURNS (List[int]): The numbers of the further ones.
     """
-    left = [i for i in order if i not in set(chosen)]
-    n = size - len(chosen)
-    if way == "random" or not chosen or n >= len(left):
-        return left[:n]
+    left = [i for i in order if i not in set(texts)]
+    n = size - len(texts)
+    if n >= len(left):
+        return left
     pool = ((str(i), {"tokens": [token.text for token in docs[i]], "id": i}) for i in left)
-    found = select(load_model(last / "model-last"), pool, n, lambda doc, key: None, msg.warn)
+    found = select(load_model(model), pool, n, lambda doc, key: None, msg.warn)
     return [record["id"] for record, _ in found]
 
 
@@ -120,7 +131,7 @@ def measure(
     settings = {**settings, "paths.train": str(data)}
     settings = {**schedule(str(config), settings, epochs), **settings}
     scores = train_and_score(str(config), settings, seed, model, gpu_id)
-    labels = sum(len(docs[i].spans["spert"]) + len(docs[i]._.relations) for i in texts)
+    labels = sum(len(docs[i].spans["spert"]) + len(get_relations(docs[i])) for i in texts)
     return {"texts": texts, "labels": labels, "scores": {name: scores[name] for name in SCORES}}
 
 

@@ -1,8 +1,8 @@
 """Train and score the variants of an experiment over several seeds.
 
 An experiment is a file in experiments/: a config, the number of epochs, settings for all variants (`set`), and the
-variants, each with settings of its own. What is done already is passed over, so that an experiment can be interrupted,
-and runs with different seeds can go side by side.
+variants, each with settings of its own; a variant may also have its own `config` and `epochs`. What is done already is
+passed over, so that an experiment can be interrupted, and runs with different seeds can go side by side.
 """
 
 import math
@@ -16,6 +16,7 @@ import spacy
 import srsly
 import typer
 from spacy.cli._util import parse_config_overrides
+from spacy.cli.find_threshold import find_threshold
 from spacy.tokens import DocBin
 from wasabi import msg
 
@@ -33,6 +34,9 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Folder for the scores")] = Path("metrics"),
     training: Annotated[Path, typer.Option(help="Folder for the models")] = Path("training"),
     keep_models: Annotated[bool, typer.Option(help="Keep the trained models")] = False,
+    thresholds: Annotated[
+        bool, typer.Option(help="Look for the relation threshold with the best strict F1, as `spacy find-threshold`")
+    ] = False,
 ) -> None:
     """
     Run an experiment. Further options are settings for all variants, as in
@@ -45,7 +49,8 @@ def main(
         msg.fail(f"No variant '{unknown[0]}' in {experiment}", f"There are: {list(plan['variants'])}", exits=1)
     for name in chosen:
         settings = {**common, **plan["variants"][name]}
-        settings.update(schedule(plan["config"], settings, epochs or plan["epochs"]))
+        config = settings.pop("config", plan["config"])
+        settings.update(schedule(config, settings, epochs or settings.pop("epochs", plan["epochs"])))
         for seed in _split(seeds):
             run_name = f"{name}_{seed}"
             scores = metrics / experiment.stem / f"{run_name}.json"
@@ -53,8 +58,10 @@ def main(
                 msg.info(f"{scores} is there already")
                 continue
             model = training / experiment.stem / run_name
-            run = {"variant": name, "seed": int(seed), "settings": settings}
-            run["scores"] = train_and_score(plan["config"], settings, int(seed), model, gpu_id)
+            run = {"variant": name, "seed": int(seed), "config": config, "settings": settings}
+            run["scores"] = train_and_score(config, settings, int(seed), model, gpu_id)
+            if thresholds:
+                run["best"] = best_threshold(model / "model-last", settings["paths.dev"], gpu_id)
             scores.parent.mkdir(parents=True, exist_ok=True)
             srsly.write_json(scores, run)
             if not keep_models:
@@ -69,14 +76,14 @@ def schedule(config: str, settings: Dict[str, Any], epochs: int) -> Dict[str, in
     epochs (int): How often to go through the corpus.
     RETURNS (Dict[str, int]): The settings.
     """
-    batch_size = spacy.util.load_config(config, overrides=settings)["training"]["batcher"]["size"]
-    steps = math.ceil(len(DocBin().from_disk(settings["paths.train"])) / batch_size) * epochs
-    return {
-        "training.max_steps": steps,
-        "training.eval_frequency": steps,
-        "training.optimizer.learn_rate.total_steps": steps,
-        "training.optimizer.learn_rate.warmup_steps": steps // 10,
-    }
+    training = spacy.util.load_config(config, overrides=settings)["training"]
+    steps = math.ceil(len(DocBin().from_disk(settings["paths.train"])) / training["batcher"]["size"]) * epochs
+    found = {"training.max_steps": steps, "training.eval_frequency": steps}
+    for rate in ("learn_rate", "head_learn_rate"):
+        if training["optimizer"].get(rate) is not None:
+            found[f"training.optimizer.{rate}.total_steps"] = steps
+            found[f"training.optimizer.{rate}.warmup_steps"] = steps // 10
+    return found
 
 
 def train_and_score(config: str, settings: Dict[str, Any], seed: int, model: Path, gpu_id: int) -> Dict[str, Any]:
@@ -98,6 +105,28 @@ def train_and_score(config: str, settings: Dict[str, Any], seed: int, model: Pat
     _spacy(["spert", "evaluate", str(model / "model-last"), settings["paths.dev"], "--output", str(output), *common])
     scores: Dict[str, Any] = srsly.read_json(output)
     return scores
+
+
+def best_threshold(model: Path, dev: str, gpu_id: int) -> Dict[str, float]:
+    """The common threshold of relations with the best strict F1, of 0.0, 0.1 and so on.
+
+    It is chosen on the data that it is scored on: a bound for what another threshold could give.
+
+    model (Path): Folder of the model.
+    dev (str): The data to score on.
+    gpu_id (int): GPU ID, or -1 for CPU.
+    RETURNS (Dict[str, float]): The threshold and its score.
+    """
+    threshold, score, _ = find_threshold(
+        model,
+        Path(dev),
+        pipe_name="spert",
+        threshold_key="relation_threshold",
+        scores_key="rels_strict_f",
+        n_trials=11,
+        use_gpu=gpu_id,
+    )
+    return {"threshold": threshold, "rels_strict_f": score}
 
 
 def _spacy(arguments: List[str]) -> None:

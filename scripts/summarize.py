@@ -1,5 +1,6 @@
-"""Sum the runs of an experiment up: a table of means and standard deviations in Markdown, and a plot."""
+"""Sum the runs of an experiment up: a table of means and standard deviations in Markdown, and plots."""
 
+import math
 import statistics
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
@@ -18,6 +19,9 @@ COLUMNS = {
 NEGATIVES = "components.spert.negative_relations"
 NEGATIVES_DEFAULT = 100
 NOTE = "F1 in percent, mean ± standard deviation over the runs."
+STRICT = "rels_strict_f"
+# Quantiles of Student's t for an interval of 95 %, by degrees of freedom.
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def main(
@@ -25,6 +29,10 @@ def main(
     output: Annotated[Path, typer.Option("--output", "-o", help="Markdown file for the table")],
     plot: Annotated[Optional[Path], typer.Option(help="PNG file for a plot of negatives against F1")] = None,
     pool: Annotated[bool, typer.Option(help="Sum all variants up as one, as for folds")] = False,
+    baseline: Annotated[
+        Optional[str], typer.Option(help="Variant to compare all others with, over the seeds that both have")
+    ] = None,
+    bars: Annotated[Optional[Path], typer.Option(help="PNG file for a plot of the strict F1 of all variants")] = None,
 ) -> None:
     """
     Write a table of the runs of an experiment.
@@ -36,17 +44,23 @@ def main(
     for run in runs:
         variants.setdefault(folder.name if pool else run["variant"], []).append(run)
     # The plain model first, the numbers of negatives last and in their order.
+    first = baseline or "full"
     order = {
-        name: (name != "full", name.startswith("negatives-"), _negatives(runs[0]), name)
+        name: (name != first, name.startswith("negatives-"), _negatives(runs[0]), name)
         for name, runs in variants.items()
     }
-    table = markdown({name: variants[name] for name in sorted(variants, key=lambda name: order[name])})
+    variants = {name: variants[name] for name in sorted(variants, key=lambda name: order[name])}
+    table = markdown(variants)
+    if baseline is not None:
+        table += "\n\n" + compare(variants, baseline)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(f"{NOTE}\n\n{table}\n", encoding="utf8")
     srsly.write_json(output.with_suffix(".json"), [_short(run) for run in runs])
     print(table)  # noqa: T201
     if plot is not None:
         draw_negatives(variants, plot)
+    if bars is not None:
+        draw_bars(variants, bars)
     msg.good(f"Wrote {output}")
 
 
@@ -67,6 +81,70 @@ def mean_and_deviation(values: List[float]) -> str:
     """RETURNS (str): The mean of the values, and their standard deviation if there are several."""
     mean = f"{statistics.mean(values):.2f}"
     return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
+
+
+def compare(variants: Dict[str, List[Dict[str, Any]]], baseline: str) -> str:
+    """How much better or worse than one variant the others are, seed by seed.
+
+    variants (Dict[str, List[Dict[str, Any]]]): The runs of each variant.
+    baseline (str): The one to compare with.
+    RETURNS (str): One line for each other variant, as Markdown: mean difference, and its 95 % interval by Student's t.
+    """
+    if baseline not in variants:
+        msg.fail(f"No runs of '{baseline}'. There are: {list(variants)}", exits=1)
+    columns = {key: COLUMNS[key] for key in ("spans_spert_f", "rels_f", STRICT)}
+    lines = [f"Difference to {baseline}, seed by seed: mean, and 95 % interval.", ""]
+    lines += ["| | seeds | " + " | ".join(columns.values()) + " | strict, best threshold |"]
+    lines += ["| --- " * (len(columns) + 3) + "|"]
+    scores = {name: {run["seed"]: _strict_and_others(run) for run in runs} for name, runs in variants.items()}
+    for name, by_seed in scores.items():
+        seeds = sorted(by_seed.keys() & scores[baseline].keys())
+        if name == baseline or not seeds:
+            continue
+        cells = []
+        for key in (*columns, "best"):
+            pairs = [(by_seed[seed][key], scores[baseline][seed][key]) for seed in seeds]
+            known = [100 * (one - other) for one, other in pairs if one is not None and other is not None]
+            cells.append(mean_and_interval(known) if len(known) == len(pairs) else "")
+        lines.append(f"| {name} | {len(seeds)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def mean_and_interval(differences: List[float]) -> str:
+    """RETURNS (str): The mean of the differences, and its 95 % interval if there are several."""
+    mean, n = statistics.mean(differences), len(differences)
+    if n < 2:
+        return f"{mean:+.2f}"
+    half = T_QUANTILES[min(n, len(T_QUANTILES) + 1) - 2] * statistics.stdev(differences) / math.sqrt(n)
+    return f"{mean:+.2f} ({mean - half:+.2f} to {mean + half:+.2f})"
+
+
+def _strict_and_others(run: Dict[str, Any]) -> Dict[str, Optional[float]]:
+    return {**run["scores"], "best": run.get("best", {}).get(STRICT)}
+
+
+def draw_bars(variants: Dict[str, List[Dict[str, Any]]], path: Path) -> None:
+    """Draw the strict F1 of all variants: a bar for the mean, a point for each run.
+
+    variants (Dict[str, List[Dict[str, Any]]]): The runs of each variant.
+    path (Path): PNG file to write.
+    """
+    import matplotlib  # type: ignore[import-not-found, unused-ignore]
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    names = list(variants)[::-1]
+    values = [[100 * run["scores"][STRICT] for run in variants[name]] for name in names]
+    figure, axes = pyplot.subplots(figsize=(7, 0.6 + 0.35 * len(names)))
+    axes.barh(names, [statistics.mean(each) for each in values], color="#9db7d5")
+    for i, each in enumerate(values):
+        axes.plot(each, [i] * len(each), "o", color="#1f3a5f", markersize=4)
+    axes.set(xlabel=f"{COLUMNS[STRICT]}, F1 in percent", xlim=(min(map(min, values)) - 5, max(map(max, values)) + 2))
+    axes.grid(axis="x", alpha=0.3)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
 
 
 def draw_negatives(variants: Dict[str, List[Dict[str, Any]]], path: Path) -> None:

@@ -65,6 +65,7 @@ class GoldCounts:
     unannotated (int): Those whose entities are not annotated.
     partly (int): Those whose entities are annotated in part.
     relations_unknown (int): Those whose entities are annotated, but not their relations.
+    foreign (Counter[str]): Those of them that have relations of another tool, by format.
     entities (CountsT): Number of gold entities by (label, reason of loss); see Gold.
     relations (CountsT): The same for relations.
     types (Counter[Tuple[str, str, str]]): Number of relations that can be learned from, by label and entity labels of
@@ -75,6 +76,7 @@ class GoldCounts:
     unannotated: int = 0
     partly: int = 0
     relations_unknown: int = 0
+    foreign: CounterT[str] = field(default_factory=Counter)
     entities: CountsT = field(default_factory=Counter)
     relations: CountsT = field(default_factory=Counter)
     types: CounterT[Tuple[str, str, str]] = field(default_factory=Counter)

@@ -1,15 +1,41 @@
 """What can't go well, found before a training begins, or of what an evaluation would be silent."""
 
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, cast
 from typing import Counter as CounterT
 
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from .alignment import GoldCounts, gold_entities, gold_relations
 from .errors import Errors, Warnings
 from .upstream import components_before
+
+# Where a Doc keeps `doc._.rel`.
+REL_KEY = ("._.", "rel", None, None)
+
+
+def foreign_relations(doc: Doc) -> Optional[str]:
+    """Find relations that other tools left in `doc._.rel`, which is not read.
+
+    doc (Doc): The document.
+    RETURNS (Optional[str]): The format they are in, as `spacy spert convert` calls it; None if there are none.
+    """
+    value = cast(Dict[Any, Any], doc.user_data).get(REL_KEY)
+    if not value:
+        return None
+    return "rel-component" if isinstance(value, dict) else "spacy-llm"
+
+
+def count_foreign(docs: Iterable[Doc]) -> CounterT[str]:
+    """RETURNS (Counter[str]): How many documents have relations of another tool, by format."""
+    return Counter(form for form in map(foreign_relations, docs) if form is not None)
+
+
+def foreign_notes(counts: Mapping[str, int]) -> List[str]:
+    """RETURNS (List[str]): What to do about documents with relations of other tools alone, counted by format."""
+    return [Warnings.W030.format(n=n, format=form) for form, n in counts.items()]
 
 
 def check_counts(counts: GoldCounts, labels: Dict[str, List[str]], cfg: Dict[str, Any], name: str) -> List[str]:

@@ -44,6 +44,9 @@ class Decoder:
     entities_per_token (float): Most entities in a sentence for each of its visible tokens; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its visible tokens; 0 for no limit.
     relations (bool): Whether entities are paired at all.
+    pairing_threshold (Optional[float]): Spans that are no entities by themselves, but at or above this probability of
+        being one, are paired as well, and the score of every relation is joined with those of its ends: their product.
+        By default only entities are paired, and the score of a relation is its own.
     calibration (Optional[Mapping[str, Any]]): What makes probabilities of the model's logits. Those of spans are
         divided by the temperature "entities"; "relations" has rows of label, slope and offset, which a relation's
         logit is multiplied with and added to. By default all are taken as they are.
@@ -61,6 +64,7 @@ class Decoder:
     relations_per_token: float = 0.0
     relations: bool = True
     calibration: Optional[Mapping[str, Any]] = None
+    pairing_threshold: Optional[float] = None
 
     def __post_init__(self) -> None:
         """Bring everything into arrays by column.
@@ -111,27 +115,38 @@ class Decoder:
 
         windows (Windows): All spans and those that leave their sentence.
         sentences (Ints): Bounds of the sentences in visible tokens, shape (n_sentences + 1,).
-        RETURNS (Found): The entities.
+        RETURNS (Found): The entities, and other spans that are to be paired.
         """
         max_width, n_tokens = windows.labels.shape
         lengths = numpy.diff(sentences)
         limits = numpy.repeat(sentences[1:], lengths) - numpy.arange(n_tokens)
         inside = numpy.arange(1, max_width + 1)[:, None] <= limits
-        is_entity = inside & (windows.scores > windows.none)
+        is_entity = inside & (windows.raw > windows.none)
         if self._entity_minima.any():
             is_entity &= windows.scores >= self._entity_minima[windows.labels]
-        starts, widths = numpy.nonzero(is_entity.T)
-        spans = numpy.stack([starts, starts + widths + 1], axis=1)
-        labels, scores = windows.labels[widths, starts], windows.scores[widths, starts]
-        over_limit = numpy.zeros((0, 3), dtype="int64")
-        if self.entities_per_token:
-            owners = numpy.searchsorted(sentences, starts, side="right") - 1
-            best = best_spans(scores, owners, numpy.ceil(lengths * self.entities_per_token).astype("int64"))
-            if not best.all():
-                counts = numpy.bincount(owners[~best], minlength=len(lengths))
-                over_limit = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
-                spans, labels, scores = spans[best], labels[best], scores[best]
-        return Found(spans, labels, scores, over_limit)
+        chosen = is_entity
+        if self.pairing_threshold is not None and self.relations:
+            chosen = is_entity | (inside & (1.0 - windows.none >= self.pairing_threshold))
+        starts, widths = numpy.nonzero(chosen.T)
+        found = Found(
+            numpy.stack([starts, starts + widths + 1], axis=1),
+            windows.labels[widths, starts],
+            windows.scores[widths, starts],
+            windows.raw[widths, starts],
+            numpy.zeros((0, 3), dtype="int64"),
+            is_entity[widths, starts],
+        )
+        if not self.entities_per_token:
+            return found
+        owners = numpy.searchsorted(sentences, starts, side="right") - 1
+        limits = numpy.ceil(lengths * self.entities_per_token).astype("int64")
+        # Entities come first.
+        best = best_spans(found.scores + found.is_entity, owners, limits)
+        if best.all():
+            return found
+        counts = numpy.bincount(owners[~best & found.is_entity], minlength=len(lengths))
+        over_limit = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
+        return found.select(best)._replace(over_limit=over_limit)
 
     def choose_pairs(self, found: Found, sentences: Ints) -> Ints:
         """Which entities are paired: those of a sentence that are near enough and whose labels there can be a relation
@@ -161,12 +176,15 @@ class Decoder:
         either = self._possible.any(axis=0)
         return (either | either.T)[labels[:, 0], labels[:, 1]]
 
-    def relation_scores(self, logits: Floats) -> Floats:
+    def relation_scores(self, logits: Floats, ends: Floats) -> Floats:
         """Probabilities of the relation labels.
 
         logits (Floats): Shape (n_pairs, n_labels).
-        RETURNS (Floats): Same shape.
+        ends (Floats): The probabilities of head and tail as the model has them, shape (n_pairs, 2).
+        RETURNS (Floats): Shape (n_pairs, n_labels).
         """
+        if self.pairing_threshold is not None:
+            logits = join_logits(logits, ends)
         if self.calibration:
             logits = logits * self._slopes + self._offsets
         # The logistic function, without overflow.
@@ -203,6 +221,36 @@ class Decoder:
             best[head, tail, label] = max(score, best.get((head, tail, label), 0.0))
         rows = [(head, tail, label, score) for (head, tail, label), score in sorted(best.items())]
         return DecodedRelations(rows, n_found)
+
+
+def leave_unrelated_out(is_entity: Bools, rows: Sequence[RelationRow]) -> Tuple[Bools, List[RelationRow]]:
+    """Of the spans that are no entities by themselves only those that are related come out.
+
+    is_entity (Bools): Which spans are entities by themselves, shape (n_spans,).
+    rows (Sequence[RelationRow]): The relations between the spans.
+    RETURNS (Tuple[Bools, List[RelationRow]]): Which spans come out, shape (n_spans,), and the relations between these.
+    """
+    kept = is_entity.copy()
+    kept[[index for head, tail, _, _ in rows for index in (head, tail)]] = True
+    index = (numpy.cumsum(kept) - 1).tolist()
+    return kept, [(index[head], index[tail], label, score) for head, tail, label, score in rows]
+
+
+def join_logits(logits: Floats, ends: Floats) -> Floats:
+    """Join the probability of a relation between two entities with those of the entities: the logit of their product.
+
+    logits (Floats): Logits of the relation labels, shape (n_pairs, n_labels).
+    ends (Floats): Probabilities of head and tail, shape (n_pairs, 2).
+    RETURNS (Floats): Shape (n_pairs, n_labels).
+    """
+    # With s for the relation's probability and p for that of the ends, log(s p / (1 - s p)), where 1 - s p is
+    # (1 - s) + s (1 - p): no difference of nearly equal numbers.
+    p = ends.prod(axis=1, keepdims=True)
+    positive = -numpy.logaddexp(0.0, -logits)
+    negative = -numpy.logaddexp(0.0, logits)
+    with numpy.errstate(divide="ignore"):
+        present, missing = numpy.log(p), numpy.log1p(-p)
+    return (positive + present - numpy.logaddexp(negative, positive + missing)).astype(logits.dtype)
 
 
 def _column(columns: Mapping[str, int], label: str, setting: str) -> int:

@@ -3,18 +3,15 @@
 Imported with the commands, so neither torch nor transformers are imported here.
 """
 
-from typing import Any, List
+from contextlib import contextmanager
+from typing import Any, Iterator, List
 
 from spacy import util
 from spacy.language import Language
-from thinc.api import NumpyOps, get_current_ops
+from thinc.api import get_current_ops
 
 from .errors import Errors
-
-# Wordpieces in a batch, or rather tokens, padding included. A CPU is as fast with few, and all of a batch is padded to
-# its longest text; a GPU needs many to be busy.
-CPU_BATCH = 512
-GPU_BATCH = 4096
+from .ml.batches import CPU_BATCH, batch_size
 
 
 def load_pipeline(name: str, *, half: bool = False) -> Language:
@@ -37,10 +34,27 @@ def fit_to_device(nlp: Language) -> Language:
     nlp (Language): The pipeline.
     RETURNS (Language): The same pipeline.
     """
-    choose, size = (min, CPU_BATCH) if isinstance(get_current_ops(), NumpyOps) else (max, GPU_BATCH)
+    size = batch_size(get_current_ops())
+    choose = min if size == CPU_BATCH else max
     for pipe in _transformers(nlp):
         pipe.cfg["max_batch_items"] = choose(pipe.cfg["max_batch_items"], size)
     return nlp
+
+
+@contextmanager
+def fitted_to_device(*pipelines: Language) -> Iterator[None]:
+    """Fit pipelines to the device for a while, such as before they are saved.
+
+    pipelines (Language): The pipelines.
+    """
+    before = [(pipe, pipe.cfg["max_batch_items"]) for nlp in pipelines for pipe in _transformers(nlp)]
+    try:
+        for nlp in pipelines:
+            fit_to_device(nlp)
+        yield
+    finally:
+        for pipe, size in before:
+            pipe.cfg["max_batch_items"] = size
 
 
 def use_half_precision(nlp: Language) -> Language:

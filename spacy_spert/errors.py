@@ -252,6 +252,12 @@ class Errors(metaclass=ErrorsWithCodes):
     S158 = "One text is drawn at a time, and no tokens."
 
     S110 = "The number of texts to select must be above 0, got {n}."
+    S112 = (
+        "A relation head with `inverse` needs a hidden layer: set hidden_width in "
+        "[components.spert.model.relation_head], e.g. to 256, or leave inverse out."
+    )
+    S113 = "'{name}' of the augmenter is a share, a number between 0 and 1. Got: {value}"
+    S114 = "'averages_decay' of the optimizer must be at least 0 and below 1, such as 0.999. Got: {value}"
     S111 = "There is nothing to select: {pool} has no text that can be used."
     S160 = "Setting {setting} is for the label '{label}', which the component does not have. Its labels are: {labels}"
     S161 = (
@@ -293,6 +299,11 @@ class Errors(metaclass=ErrorsWithCodes):
     )
     S181 = "The cluster has no {kind} to use. See its resources with: ray status"
     S182 = "A cluster needs Ray: pip install 'spacy-spert[ray]' ({error})"
+    S190 = "The format '{name}' has no options, got: {options}"
+    S192 = (
+        "The pipelines count relations without direction in different ways ('{one}' and '{other}'), so that their "
+        "scores can't be compared. Choose one with --symmetric."
+    )
 
 
 class Warnings(metaclass=ErrorsWithCodes):
@@ -345,6 +356,11 @@ class Warnings(metaclass=ErrorsWithCodes):
     W012 = (
         "Left out {n} parts of documents in {path}: sentences of {max_length} tokens or more, or documents as long "
         "without sentence marks. Raise max_length of the corpus, or set it to 0 for no limit."
+    )
+    W030 = (
+        "Found {n} documents whose relations are in doc._.rel, where other tools leave them, and nowhere else. They "
+        "are not read from there, but taken as not known. Convert the data first: spacy spert convert IN.spacy "
+        "OUT.spacy --from {format}"
     )
     W050 = (
         "The vocabulary {path} has no upper-case letters, but texts are not lower-cased, so that words with such "

@@ -36,6 +36,7 @@ labels = false
 empty_context = false
 distance = 0
 edges = false
+inverse = false
 
 [model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
@@ -53,6 +54,7 @@ DEFAULT_CONFIG = {
 NOT_OF_ENTITIES = {
     "task",
     "entities_key",
+    "pairing_threshold",
     "relation_threshold",
     "relation_thresholds",
     "relation_types",
@@ -70,8 +72,10 @@ NOT_OF_RELATIONS = {
     "entity_thresholds",
     "negative_spans",
     "negative_sampling",
+    "pairing_threshold",
     "near_misses",
     "near_miss_none",
+    "boundary_smoothing",
     "entities_per_token",
     "overwrite_ents",
 }
@@ -114,6 +118,7 @@ def make_spert(
     task: TaskT,
     entities_key: Optional[str],
     max_span_width: int,
+    pairing_threshold: Optional[float],
     relation_threshold: float,
     relation_thresholds: List[Sequence[Union[str, float]]],
     entity_thresholds: List[Sequence[Union[str, float]]],
@@ -126,6 +131,8 @@ def make_spert(
     negative_sampling: SamplingT,
     near_misses: int,
     near_miss_none: float,
+    boundary_smoothing: float,
+    consistency: float,
     max_relation_distance: int,
     entities_per_token: float,
     relations_per_token: float,
@@ -140,6 +147,9 @@ def make_spert(
         `spert_entities` and `spert_relations` have score weights that fit.
     entities_key (Optional[str]): For task "relations" the span group of the given entities; doc.ents if null.
     max_span_width (int): Widest candidate span, in tokens.
+    pairing_threshold (Optional[float]): Spans that are no entities by themselves, but have at least this probability of
+        being one, are paired as well, and relations have the product of their probability and those of their ends for
+        a score. A relation that reaches its threshold makes its ends entities. By default only entities are paired.
     relation_threshold (float): Lowest score of a relation.
     relation_thresholds (List[Sequence[Union[str, float]]]): Other thresholds for some relation labels.
     entity_thresholds (List[Sequence[Union[str, float]]]): Lowest scores of entities, for some labels.
@@ -156,6 +166,9 @@ def make_spert(
     near_misses (int): Spans of each sentence that look like entities and are none, to be learned as unrelated to the
         entities beside them.
     near_miss_none (float): They look like entities if their probability of being none is below this.
+    boundary_smoothing (float): Share of an entity's label that is dealt to the spans that begin or end one token
+        earlier or later, so that they don't count as wholly wrong.
+    consistency (float): Weight of the difference between two passes with different dropout (R-Drop); 0 for one pass.
     max_relation_distance (int): Most tokens between head and tail; 0 for no limit.
     entities_per_token (float): Most entities in a sentence for each of its tokens, the best are kept; 0 for no limit.
     relations_per_token (float): Most relations in a document for each of its tokens, the best are kept; 0 for no limit.
@@ -166,6 +179,7 @@ def make_spert(
         "task": task,
         "entities_key": entities_key,
         "max_span_width": max_span_width,
+        "pairing_threshold": pairing_threshold,
         "relation_threshold": relation_threshold,
         "relation_thresholds": relation_thresholds,
         "entity_thresholds": entity_thresholds,
@@ -178,6 +192,8 @@ def make_spert(
         "negative_sampling": negative_sampling,
         "near_misses": near_misses,
         "near_miss_none": near_miss_none,
+        "boundary_smoothing": boundary_smoothing,
+        "consistency": consistency,
         "max_relation_distance": max_relation_distance,
         "entities_per_token": entities_per_token,
         "relations_per_token": relations_per_token,
@@ -202,6 +218,8 @@ def make_spert_entities(
     entity_thresholds: List[Sequence[Union[str, float]]],
     calibration: Optional[Dict[str, Any]],
     negative_spans: int,
+    boundary_smoothing: float,
+    consistency: float,
     entities_per_token: float,
     overwrite_ents: bool,
 ) -> Spert:
@@ -212,6 +230,8 @@ def make_spert_entities(
         "entity_thresholds": entity_thresholds,
         "calibration": calibration,
         "negative_spans": negative_spans,
+        "boundary_smoothing": boundary_smoothing,
+        "consistency": consistency,
         "entities_per_token": entities_per_token,
         "overwrite_ents": overwrite_ents,
     }
@@ -239,6 +259,7 @@ def make_spert_relations(
     calibration: Optional[Dict[str, Any]],
     symmetric_labels: List[str],
     negative_relations: int,
+    consistency: float,
     max_relation_distance: int,
     relations_per_token: float,
 ) -> Spert:
@@ -255,6 +276,7 @@ def make_spert_relations(
         "calibration": calibration,
         "symmetric_labels": symmetric_labels,
         "negative_relations": negative_relations,
+        "consistency": consistency,
         "max_relation_distance": max_relation_distance,
         "relations_per_token": relations_per_token,
     }

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Literal, NamedTuple, Optional, Tup
 import numpy
 from spacy.language import Language
 from spacy.util import load_config
+from thinc.api import Model
 
 from .decoding import LEARN
 from .errors import Errors
@@ -54,13 +55,15 @@ def _whole(least: int, note: str = "") -> Check:
     return Check(holds, f"a whole number of at least {least}{note}")
 
 
-def _number(least: float, most: Optional[float] = None, note: str = "") -> Check:
+def _number(least: float, most: Optional[float] = None, note: str = "", optional: bool = False) -> Check:
     def holds(value: Any) -> bool:
+        if optional and value is None:
+            return True
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return is_number and least <= value and (most is None or value <= most)
 
     limits = f"between {least:g} and {most:g}" if most is not None else f"of at least {least:g}"
-    return Check(holds, f"a number {limits}{note}")
+    return Check(holds, f"a number {limits}{note}" + (", or null" if optional else ""))
 
 
 def _labels() -> Check:
@@ -118,6 +121,7 @@ DEFAULTS: Dict[str, Any] = {
     "task": "joint",
     "entities_key": None,
     "max_span_width": 10,
+    "pairing_threshold": None,
     "relation_threshold": 0.4,
     "relation_thresholds": [],
     "entity_thresholds": [],
@@ -130,6 +134,8 @@ DEFAULTS: Dict[str, Any] = {
     "negative_sampling": "strong",
     "near_misses": 0,
     "near_miss_none": 0.9,
+    "boundary_smoothing": 0.0,
+    "consistency": 0.0,
     "max_relation_distance": 128,
     "entities_per_token": 1.0,
     "relations_per_token": 2.0,
@@ -141,6 +147,7 @@ CHECKS: Dict[str, Check] = {
     "task": _one_of("joint", "entities", "relations"),
     "entities_key": _name(optional=True),
     "max_span_width": _whole(1),
+    "pairing_threshold": _number(0, 1, optional=True),
     "relation_threshold": _number(0, 1),
     "relation_thresholds": _thresholds(),
     "entity_thresholds": _thresholds(),
@@ -153,6 +160,8 @@ CHECKS: Dict[str, Check] = {
     "negative_sampling": _one_of("strong", "weak"),
     "near_misses": _whole(0),
     "near_miss_none": _number(0, 1),
+    "boundary_smoothing": _number(0, 1),
+    "consistency": _number(0),
     "max_relation_distance": _whole(0, NO_LIMIT),
     "entities_per_token": _number(0, note=NO_LIMIT),
     "relations_per_token": _number(0, note=NO_LIMIT),
@@ -262,6 +271,12 @@ class Owner:
     def is_of(self, nlp: Language) -> bool:
         """RETURNS (bool): Whether this is the pipeline."""
         return self._nlp is not None and self._nlp() is nlp
+
+    def models(self) -> List[Model]:
+        """RETURNS (List[Model]): The models of all components of the pipeline, if it is known."""
+        nlp = None if self._nlp is None else self._nlp()
+        models = [] if nlp is None else [getattr(pipe, "model", None) for _, pipe in nlp.components]
+        return [model for model in models if isinstance(model, Model)]
 
     def block(self, pipe: Any) -> Optional[Dict[str, Any]]:
         """The component's block.

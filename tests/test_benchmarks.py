@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 from util import make_encoder, make_examples
 
-from benchmarks import inference, length, measure, memory, optimize, serving, start_up, tok2vec, training
+from benchmarks import decisions, inference, length, measure, memory, optimize, serving, start_up, tok2vec, training
 from benchmarks.__main__ import PARTS, main
 from benchmarks.measure import Spread, Stopwatch, compare, number, peak_memory
 from benchmarks.pipelines import Setup, encoders, fresh, make_nlp, read_docs, set_entity_count, trained_nlp
@@ -23,6 +23,7 @@ MODULES = {
     "memory": memory,
     "length": length,
     "tok2vec": tok2vec,
+    "decisions": decisions,
     "optimize": optimize,
     "serving": serving,
 }

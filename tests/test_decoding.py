@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.decoding import Decoder, best_non_overlapping
+from spacy_spert.decoding import Decoder, best_non_overlapping, leave_unrelated_out
 from spacy_spert.ml.arrays import Found, Windows
 from spacy_spert.settings import DEFAULTS
 
@@ -170,7 +170,8 @@ def test_settings_for_labels_that_there_are_not(setting):
 
 def windows(labels, scores, none):
     """One token a column, one width a row."""
-    return Windows(numpy.asarray(labels), numpy.asarray(scores, dtype="float32"), numpy.asarray(none, dtype="float32"))
+    scores, none = (numpy.asarray(rows, dtype="float32") for rows in (scores, none))
+    return Windows(numpy.asarray(labels), scores, scores, none)
 
 
 WINDOWS = windows(
@@ -203,6 +204,66 @@ def test_thresholds_of_entities():
 def test_the_best_entities_of_a_sentence_are_kept():
     assert find(entities_per_token=0.5) == ({(0, 1): 1, (2, 4): 2}, [[0, 4, 3]])
     assert find((0, 2, 4), entities_per_token=0.5) == ({(0, 1): 1, (2, 4): 2}, [[2, 2, 2]])
+
+
+# Spans that are paired without being entities by themselves
+
+
+def find_paired(**settings):
+    decoder = Decoder(ENTITY_LABELS, LABELS, **settings)
+    found = decoder.find_entities(WINDOWS, numpy.asarray([0, 4]))
+    return dict(zip(map(tuple, found.spans.tolist()), found.is_entity.tolist())), found.over_limit.tolist()
+
+
+def test_spans_that_may_be_entities_are_found_as_such():
+    entities = {(0, 1): True, (1, 3): True, (2, 3): True, (2, 4): True, (3, 4): True}
+    assert find_paired()[0] == find_paired(pairing_threshold=0.7)[0] == entities
+    # "None" is the most probable for both, but (1, 2) is an entity with a probability of 0.6, (0, 2) with 0.3.
+    assert find_paired(pairing_threshold=0.5)[0] == {**entities, (1, 2): False}
+    assert find_paired(pairing_threshold=0.3)[0] == {**entities, (1, 2): False, (0, 2): False}
+    assert find_paired(pairing_threshold=0.3, relations=False)[0] == entities
+    # An entity below its threshold may be part of a relation.
+    assert find_paired(pairing_threshold=0.7, entity_thresholds=[("PER", 0.85)])[0] == {
+        (0, 1): True,
+        (2, 3): False,
+        (2, 4): True,
+        (3, 4): True,
+    }
+
+
+def test_entities_come_before_spans_that_may_be_some():
+    found, over_limit = find_paired(pairing_threshold=0.3, entities_per_token=1.25)
+    assert [place for place, is_entity in found.items() if is_entity] == [(0, 1), (1, 3), (2, 3), (2, 4), (3, 4)]
+    assert len(found) == 5 and over_limit == []
+    assert find_paired(pairing_threshold=0.3, entities_per_token=0.5)[1] == [[0, 4, 3]]
+
+
+@pytest.mark.parametrize("logit", [-200.0, -3.0, 0.0, 3.0, 200.0])
+@pytest.mark.parametrize("ends", [(1.0, 1.0), (0.5, 0.25), (0.999999, 1.0), (1e-6, 0.1), (0.0, 1.0)])
+def test_joined_score_is_the_product(logit, ends):
+    logits, ends = numpy.asarray([[logit]], dtype="float32"), numpy.asarray([ends], dtype="float32")
+    found = Decoder(ENTITY_LABELS, LABELS[:1], pairing_threshold=0.5).relation_scores(logits, ends)
+    assert found.dtype == "float32"
+    assert found[0, 0] == pytest.approx(float(ends.prod()) / (1.0 + math.exp(-logit)), rel=1e-4, abs=1e-7)
+    alone = Decoder(ENTITY_LABELS, LABELS[:1]).relation_scores(logits, ends)
+    assert alone[0, 0] == pytest.approx(1.0 / (1.0 + math.exp(-logit)), rel=1e-4, abs=1e-7)
+
+
+def test_joined_score_is_calibrated():
+    calibration = {"entities": 3.0, "relations": [("KIN", 2.0, 0.5)]}
+    decoder = Decoder(ENTITY_LABELS, LABELS[:1], pairing_threshold=0.5, calibration=calibration)
+    found = decoder.relation_scores(numpy.zeros((1, 1), dtype="float32"), numpy.asarray([[0.8, 0.5]], dtype="float32"))
+    assert found[0, 0] == pytest.approx(1 / (1 + math.exp(-(2 * math.log(0.2 / 0.8) + 0.5))))
+
+
+def test_only_entities_and_what_is_related_come_out():
+    is_entity = numpy.asarray([False, True, False, False])
+    rows = [(1, 3, "KIN", 0.7), (3, 1, "LIVES", 0.6)]
+    kept, moved = leave_unrelated_out(is_entity, rows)
+    assert kept.tolist() == [False, True, False, True]
+    assert moved == [(0, 1, "KIN", 0.7), (1, 0, "LIVES", 0.6)]
+    kept, moved = leave_unrelated_out(is_entity, [])
+    assert kept.tolist() == is_entity.tolist() and moved == []
 
 
 # Pairs
@@ -252,7 +313,7 @@ def test_types_of_symmetric_labels_hold_in_both_orders():
 
 def test_relation_scores_are_those_of_the_logistic_function():
     logits = numpy.asarray([[0.0, 2.0, -200.0]], dtype="float32")
-    found = Decoder(ENTITY_LABELS, LABELS).relation_scores(logits)
+    found = Decoder(ENTITY_LABELS, LABELS).relation_scores(logits, numpy.ones((1, 2)))
     assert found[0].tolist() == pytest.approx([0.5, 1 / (1 + math.exp(-2)), 0.0])
     assert found.dtype == "float32"
 
@@ -260,7 +321,7 @@ def test_relation_scores_are_those_of_the_logistic_function():
 def test_calibrated_scores():
     decoder = Decoder(ENTITY_LABELS, LABELS, calibration={"entities": 2.0, "relations": [("LIVES", 0.5, -1.0)]})
     assert decoder.temperature == 2.0
-    found = decoder.relation_scores(numpy.asarray([[2.0, 2.0, 0.0]], dtype="float32"))
+    found = decoder.relation_scores(numpy.asarray([[2.0, 2.0, 0.0]], dtype="float32"), numpy.full((1, 2), 0.5))
     assert found[0].tolist() == pytest.approx([1 / (1 + math.exp(-2)), 0.5, 0.5])
 
 

@@ -5,12 +5,16 @@ import pytest
 import spacy
 import torch
 from families import FAMILIES
+from spacy.tokens import Doc
 from spacy.util import load_config
+from spacy.vocab import Vocab
 from test_packaging import ROOT
+from thinc.api import Model, NumpyOps
 from util import CNN, TEXTS, assert_same_predictions, clone, initialize, make_nlp, prediction, torch_encoder, train
 
 from spacy_spert import devices
-from spacy_spert.devices import fit_to_device, load_pipeline, use_half_precision
+from spacy_spert.devices import fit_to_device, fitted_to_device, load_pipeline, use_half_precision
+from spacy_spert.ml import encoders
 from spacy_spert.optimization import optimize_pipeline
 
 ALL = [*(text for text, _, _ in TEXTS), "", " ".join(text for text, _, _ in TEXTS)]
@@ -53,6 +57,28 @@ class TestBatches:
         nlp = load_pipeline(tmp_path)
         assert nlp.get_pipe("transformer").cfg["max_batch_items"] == 512
         assert_same_predictions(trained.pipe(ALL), nlp.pipe(ALL))
+
+    def test_for_a_while(self, trained):
+        one, other = clone(trained), clone(trained)
+        one.get_pipe("transformer").cfg["max_batch_items"] = 64
+        with pytest.raises(KeyError), fitted_to_device(one, other):
+            assert [nlp.get_pipe("transformer").cfg["max_batch_items"] for nlp in (one, other)] == [64, 512]
+            raise KeyError
+        assert [nlp.get_pipe("transformer").cfg["max_batch_items"] for nlp in (one, other)] == [64, 4096]
+
+    @pytest.mark.parametrize("ops, size", [(NumpyOps(), 512), (GpuOps(), 4096)])
+    def test_an_encoder_of_the_component(self, ops, size, monkeypatch):
+        sizes = []
+
+        def batch_by_length(docs, max_tokens):
+            sizes.append(max_tokens)
+            return [list(range(len(docs)))]
+
+        monkeypatch.setattr(encoders, "batch_by_length", batch_by_length)
+        layer = Model("test", lambda model, docs, is_train: ([len(doc) for doc in docs], None), ops=ops)
+        docs = [Doc(Vocab(), words=["a"])]
+        assert encoders.predict_in_batches(layer, docs) == encoders.predict_in_batches(layer, docs, 64) == [1]
+        assert sizes == [size, 64]
 
     def test_the_encoder_gets_such_batches(self, trained):
         nlp = clone(trained)

@@ -9,8 +9,11 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from util import CNN, SYMMETRIC, TEXTS, clone, entities_of, make_doc, make_example, make_samples
 
+from spacy_spert.checks import REL_KEY
 from spacy_spert.cli.evaluate import evaluate
 from spacy_spert.evaluation.run import evaluate_pipeline
+from spacy_spert.evaluation.tuned import tune_pipeline
+from spacy_spert.evaluation.tuning import Options
 from spacy_spert.relations import get_relations, related_groups, set_entities
 
 
@@ -60,6 +63,42 @@ def test_unknown_relations_are_counted_and_warned_of_once(examples, caplog):
     (warning,) = [message for message in messages if "[W010]" in message]
     assert len(tables) == 1
     assert "the relations of 2 of the 4 documents are not known" in warning
+
+
+def leave_in_rel(example, value):
+    """Relations as other tools leave them."""
+    example.reference.user_data[REL_KEY] = value
+    return example
+
+
+@pytest.mark.parametrize(
+    "value, form", [({(0, 4): {"works_for": 1.0}}, "rel-component"), ([{"dep": 0, "dest": 1}], "spacy-llm")]
+)
+def test_relations_of_other_tools_are_named_once(examples, caplog, value, form):
+    """Where there are none of ours: the second document has both."""
+    nlp = make_cnn()
+    data = [*examples, without_relations(examples[1].copy())]
+    for example in data[:2]:
+        leave_in_rel(example, value)
+    nlp.initialize(lambda: data)
+    nlp.get_pipe("spert").add_labels(lambda: data[:2], nlp)
+    messages = [record.getMessage() for record in caplog.records if record.name == "spacy.spert"]
+    found = [message for message in messages if "[W030]" in message]
+    assert len(found) == 2 and all("Found 1 documents whose" in text and f"--from {form}" in text for text in found)
+    # The third has none at all.
+    (warning,) = [message for message in messages if "[W010]" in message]
+    assert "the relations of 1 of the 3 documents are not known" in warning
+    evaluation = evaluate_pipeline(nlp, data)
+    assert [note for note in evaluation.notes if "doc._.rel" in note] == [found[0]]
+    assert [note for note in evaluate_pipeline(nlp, data[1:]).notes if "doc._.rel" in note] == []
+    tuned = tune_pipeline(nlp, data, Options(folds=2))
+    assert [note for note in tuned.notes if "doc._.rel" in note] == [found[0]]
+
+
+def test_component_for_entities_does_not_ask_for_relations_of_other_tools(examples, caplog):
+    nlp = make_cnn(task="entities")
+    nlp.initialize(lambda: [leave_in_rel(example, {(0, 4): {"x": 1.0}}) for example in examples])
+    assert not [record for record in caplog.records if "[W030]" in record.getMessage()]
 
 
 def test_evaluation_leaves_out_unknown_relations(examples):

@@ -778,3 +778,27 @@ def test_spans_of_another_group_are_not_touched(trained):
     trained(doc)
     assert entities_of(doc, "other") == [(0, 2, "X"), (3, 4, "Y")]
     assert ((0, 2), (3, 4), "r") in relations_of(doc)
+
+
+def test_what_is_related_becomes_an_entity(trained):
+    """With all spans paired and the lowest threshold every pair is related; with a high one only entities are."""
+    nlp = clone(trained)
+    cfg = nlp.get_pipe("spert").cfg
+    texts = [text for text, _, _ in TEXTS]
+    before = list(nlp.pipe(texts))
+    cfg["pairing_threshold"] = 0.999
+    for old, doc in zip(before, nlp.pipe(texts)):
+        assert prediction(doc)[0] == prediction(old)[0]
+        group = doc.spans["spert"]
+        certain = {(span.start, span.end): score for span, score in zip(group, group.attrs["scores"])}
+        for relation, (head, tail, _, score) in zip(old._.relations, doc._.relations):
+            ends = certain[head.start, head.end] * certain[tail.start, tail.end]
+            assert score == pytest.approx(relation.score * ends, abs=1e-6)
+    cfg.update(pairing_threshold=0.0, relation_threshold=0.0, entities_per_token=0, relations_per_token=0)
+    doc = nlp("Ann works")
+    assert [(span.start, span.end) for span in doc.spans["spert"]] == [(0, 1), (0, 2), (1, 2)]
+    assert len(doc._.relations) == 6 * len(nlp.get_pipe("spert").relation_labels) - 3 * len(cfg["symmetric_labels"])
+    cfg["relation_threshold"] = 1.0
+    kept = {(span.start, span.end) for span in nlp("Ann works").spans["spert"]}
+    cfg.update(pairing_threshold=None, relation_threshold=0.4)
+    assert kept == {(span.start, span.end) for span in nlp("Ann works").spans["spert"]}

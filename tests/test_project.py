@@ -38,9 +38,9 @@ def test_settings_of_experiments_are_known(path, encoder):
     for variant in plan["variants"].values():
         settings = {"paths.encoder": str(encoder), **plan.get("set", {}), **variant}
         assert {"paths.train", "paths.dev"} <= set(settings)
+        config, _ = settings.pop("config", plan["config"]), settings.pop("epochs", plan["epochs"])
         settings["paths.encoder"] = str(encoder)
-        config = load_config(ROOT / plan["config"], overrides=settings, interpolate=True)
-        nlp = load_model_from_config(config, validate=True)
+        nlp = load_model_from_config(load_config(ROOT / config, overrides=settings, interpolate=True), validate=True)
         for name, value in settings.items():
             section = nlp.config
             for part in name.split("."):
@@ -57,6 +57,26 @@ def test_schedule_follows_from_the_size_of_the_corpus(corpus):
         "training.optimizer.learn_rate.total_steps": 60,
         "training.optimizer.learn_rate.warmup_steps": 6,
     }
+
+
+def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus, encoder, tmp_path, monkeypatch):
+    plan = {
+        "config": str(ROOT / "configs" / "spert.cfg"),
+        "epochs": 9,
+        "set": {"paths.train": str(corpus), "paths.dev": str(corpus)},
+        "variants": {"plus": {"config": str(ROOT / "configs" / "spert_plus_small.cfg"), "epochs": 1}},
+    }
+    srsly.write_yaml(tmp_path / "tiny.yml", plan)
+    options = ["tiny.yml", "--thresholds", "--paths.encoder", encoder]
+    options += ["--components.transformer.model.tokenizer_config.model_max_length", "128"]
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(script("run_experiment").app, list(map(str, options)))
+    assert result.exit_code == 0, result.output
+    run = json.loads((tmp_path / "metrics" / "tiny" / "plus_1.json").read_text(encoding="utf8"))
+    steps = run["settings"]["training.max_steps"]
+    assert run["settings"]["training.optimizer.head_learn_rate.total_steps"] == steps < 9
+    assert run["config"].endswith("spert_plus_small.cfg")
+    assert set(run["best"]) == {"threshold", "rels_strict_f"} and 0 <= run["best"]["threshold"] <= 1
 
 
 def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path, monkeypatch):
@@ -103,6 +123,28 @@ def test_summary(tmp_path):
     assert "| metrics | 5 | 59.00 ±" in (tmp_path / "pooled.md").read_text(encoding="utf8")
 
 
+def test_variants_are_compared_seed_by_seed(tmp_path):
+    runs = tmp_path / "metrics"
+    runs.mkdir()
+    for name, values in (("paper", (0.5, 0.6, 0.7)), ("plus", (0.6, 0.72, 0.78)), ("once", (0.55,))):
+        for seed, value in enumerate(values, 1):
+            scores = dict.fromkeys(SCORES, value)
+            run = {"variant": name, "seed": seed, "settings": {}, "scores": scores}
+            if name != "once":
+                run["best"] = {"threshold": 0.5, "rels_strict_f": value + 0.01 * (name == "paper")}
+            srsly.write_json(runs / f"{name}_{seed}.json", run)
+    out = tmp_path / "out"
+    script("summarize").main(runs, output=out / "table.md", baseline="paper", bars=out / "bars.png")
+    text = (out / "table.md").read_text(encoding="utf8")
+    # 10, 12 and 8: the deviation is 2, and the quantile for two degrees of freedom 4.303.
+    assert "| plus | 3 | +10.00 (+5.03 to +14.97) |" in text and "| +9.00 (+4.03 to +13.97) |" in text
+    assert "| once | 1 | +5.00 | +5.00 | +5.00 |  |" in text
+    assert text.index("| paper | 3 |") < text.index("| once | 1 |")
+    assert (out / "bars.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit):
+        script("summarize").main(runs, output=out / "table.md", baseline="nothing")
+
+
 def test_folds_hold_every_document_once(tmp_path):
     vocab = spacy.blank("xx").vocab
     texts = [f"text {i}" for i in range(23)]
@@ -145,13 +187,23 @@ def test_measuring_the_selection(monkeypatch, tmp_path, corpus, encoder):
     monkeypatch.setattr(module, "train_and_score", train_and_score)
     nlp = initialize(make_nlp(encoder))
     monkeypatch.setattr(module, "load_model", lambda path: nlp)
-    options = ["--sizes", "2 4", "--seeds", "1", "--metrics", tmp_path / "m", "--training", tmp_path / "t"]
+    results = tmp_path / "m" / "runs.jsonl"
+    options = ["--sizes", "2 4", "--seeds", "1", "--results", results, "--training", tmp_path / "t"]
     arguments = [ROOT / "configs" / "spert.cfg", corpus, corpus, *options, "--paths.encoder", encoder]
-    result = CliRunner().invoke(module.app, list(map(str, arguments)), catch_exceptions=False)
-    assert result.exit_code == 0
+
+    def run(*more):
+        result = CliRunner().invoke(module.app, list(map(str, [*arguments, *more])), catch_exceptions=False)
+        assert result.exit_code == 0 and not list((tmp_path / "t").glob("*"))
+        return result
+
+    # Gone on with, whether the models are still there or not.
+    assert "2 runs are done; the next is both_8_1" in run("--most", 2).output
+    assert asked == [2, 4]
+    result = run()
     assert asked == [2, 4, 8, 4]
-    runs = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "m").glob("*.json")}
-    assert sorted(runs) == ["both_2_1", "both_8_1", "random_4_1", "selected_4_1"]
+    assert run().output == result.output and len(asked) == 4
+    runs = {each["name"]: each for each in map(json.loads, results.read_text().splitlines())}
+    assert list(runs) == ["both_2_1", "selected_4_1", "both_8_1", "random_4_1"]
     first = runs["both_2_1"]["texts"]
     assert runs["random_4_1"]["texts"][:2] == runs["selected_4_1"]["texts"][:2] == first
     assert sorted(runs["both_8_1"]["texts"]) == list(range(8))

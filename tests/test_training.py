@@ -550,3 +550,55 @@ def test_optimizer_with_global_clipping_trains(encoder):
     assert isinstance(optimizer, Optimizer)
     losses = train(nlp, 30, optimizer=optimizer)
     assert losses[-1] < losses[0] / 4
+
+
+def test_averaged_weights_of_the_whole_pipeline_are_used_for_a_while(encoder, tmp_path):
+    """Those of the encoder as well, with the parts that nothing is learned about."""
+    nlp = initialize(make_nlp(encoder, **QUICK))
+    optimizer = spacy.registry.optimizers.get("spacy-spert.AdamW.v1")(0.01, averages_decay=0.8)
+    train(nlp, 12, optimizer=optimizer)
+    before = [encoder_weights(nlp), head_weights(nlp)]
+    with nlp.use_params(optimizer.averages):
+        within = [encoder_weights(nlp), head_weights(nlp)]
+        nlp.to_disk(tmp_path)
+    after = [encoder_weights(nlp), head_weights(nlp)]
+    for old, new, averaged in zip(before, after, within):
+        assert not changed(old, new)
+        assert len(changed(old, averaged)) > len(old) / 2
+    saved = spacy.load(tmp_path)
+    assert not changed(within[0], encoder_weights(saved)) and not changed(within[1], head_weights(saved))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"consistency": 1.0}, {"boundary_smoothing": 0.1}, {"consistency": 0.5, "boundary_smoothing": 0.2}]
+)
+def test_parts_of_the_loss_that_can_be_added(encoder, settings):
+    """It is learned as well, and both passes agree in the end."""
+    model = {"dropout": 0.3, "width_embedding": 8, "relation_head": {"hidden_width": 16, "labels": True}}
+    nlp = initialize(make_nlp(encoder, max_span_width=4, model=model, **settings))
+    losses = train(nlp, 40)
+    assert losses[-1] < losses[0] / 2
+    examples = make_examples(nlp)
+    docs = [eg.predicted for eg in examples]
+    for _, pipe in nlp.pipeline[:-1]:
+        pipe.set_annotations(docs, pipe.predict(docs))
+    pipe = nlp.get_pipe("spert")
+    scores, _ = pipe.model.begin_update((docs, pipe._training(examples)))
+    passes = 2 if "consistency" in settings else 1
+    assert len(scores[0]) == passes * len(scores[2].spans) and len(scores[1]) == passes * len(scores[2].pairs)
+    loss, gradients = pipe.get_loss(examples, scores)
+    assert math.isfinite(loss) and [grad.shape for grad in gradients] == [each.shape for each in scores[:2]]
+
+
+def test_two_passes_differ_by_their_dropout_only(encoder):
+    for dropout in (0.0, 0.5):
+        nlp = initialize(make_nlp(encoder, max_span_width=4, consistency=1.0, model={"dropout": dropout}))
+        examples = make_examples(nlp)
+        docs = [eg.predicted for eg in examples]
+        for _, pipe in nlp.pipeline[:-1]:
+            pipe.set_annotations(docs, pipe.predict(docs))
+        pipe = nlp.get_pipe("spert")
+        scores, _ = pipe.model.begin_update((docs, pipe._training(examples)))
+        for logits in scores[:2]:
+            one, other = numpy.split(logits, 2)
+            assert numpy.array_equal(one, other) == (dropout == 0.0)

@@ -3,16 +3,17 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Optional
+from typing import TYPE_CHECKING, Iterable, List, Optional, Union
 
 from ..errors import Errors
 
 if TYPE_CHECKING:
     from spacy.language import Language
+    from spacy.tokens import DocBin
     from spacy.training import Example
 
 
-# In place of a file: stdout.
+# In place of a file: stdin or stdout.
 PIPE = Path("-")
 
 
@@ -23,7 +24,7 @@ def check_outputs(data: Iterable[Path], outputs: Iterable[Path]) -> None:
     outputs (Iterable[Path]): What is to be written.
     RAISES (ValueError): If an output is a folder, is read, or is another output as well.
     """
-    data, outputs = list(data), list(outputs)
+    data, outputs = [path for path in data if path != PIPE], list(outputs)
     for i, path in enumerate(outputs):
         reason = None
         if path == PIPE and sys.stdout is None:
@@ -66,21 +67,49 @@ def write_text(path: Path, text: str) -> None:
         file_.write(text)
 
 
-def read_examples(path: Path, nlp: "Language") -> List["Example"]:
+def open_data(path: Path) -> Union[Path, "DocBin"]:
+    """Read annotated data from stdin, which can be read only once.
+
+    path (Path): A file in spaCy's binary format, or a folder of such files; "-" for stdin.
+    RETURNS (Union[Path, DocBin]): What `read_examples` takes: the documents of stdin, or the path.
+    RAISES (ValueError): If there is no stdin, or it is of another kind.
+    """
+    from spacy.tokens import DocBin
+
+    if path != PIPE:
+        return path
+    if sys.stdin is None:
+        raise ValueError(Errors.S083.format(name="stdin"))
+    try:
+        return DocBin().from_bytes(sys.stdin.buffer.read())
+    except Exception as err:  # whatever its parser meets in data of another kind
+        raise ValueError(Errors.S047.format(path="stdin", error=err)) from err
+
+
+def name_of(path: Path) -> str:
+    """RETURNS (str): How to call data in a report."""
+    return "stdin" if path == PIPE else path.name
+
+
+def read_examples(data: Union[Path, "DocBin"], nlp: "Language") -> List["Example"]:
     """Read annotated data.
 
-    path (Path): A file in spaCy's binary format, or a folder of such files.
+    data (Union[Path, DocBin]): A file in spaCy's binary format, a folder of such files, or what `open_data` returned.
     nlp (Language): The pipeline whose tokenizer and vocabulary are used.
     RETURNS (List[Example]): The documents, not predicted yet.
     RAISES (ValueError): If it can't be read or holds nothing.
     """
+    from spacy.tokens import DocBin
     from spacy.training import Corpus
 
+    path = PIPE if isinstance(data, DocBin) else data
+    corpus = Corpus(path)
     try:
         with warnings.catch_warnings():
             # spaCy's warning that no file was found is our error below.
             warnings.filterwarnings("ignore", message=r"\[W090\]")
-            examples = list(Corpus(path)(nlp))
+            docs = data.get_docs(nlp.vocab) if isinstance(data, DocBin) else None
+            examples = list(corpus(nlp) if docs is None else corpus.make_examples(nlp, docs))
     except Exception as err:  # whatever its parser meets in a file of another kind
         raise ValueError(Errors.S047.format(path=path, error=err)) from err
     if not examples:

@@ -62,25 +62,40 @@ def open_input(path: Path, from_format: str, batch_size: int) -> Iterator[Texts]
 
 
 def open_output(
-    path: Path, in_file: bool, settings: Dict[str, Any], types: Dict[str, Any], *, resume: bool, replace: bool
+    path: Path,
+    in_file: bool,
+    is_folder: bool,
+    settings: Dict[str, Any],
+    end: bytes,
+    types: Dict[str, Any],
+    *,
+    resume: bool,
+    replace: bool,
 ) -> ContextManager[Output]:
     """Open an output.
 
     path (Path): The file; "-" for stdout.
     in_file (bool): Whether it is a file, not a pipe or a device.
+    is_folder (bool): Whether it is a folder of an annotation tool's files.
     settings (Dict[str, Any]): What must be the same when the run is gone on with.
+    end (bytes): What stands at the end of a complete output.
     types (Dict[str, Any]): The types of columns that are kept.
     resume (bool): Go on with an interrupted run.
     replace (bool): Whether a file that is there may be written anew.
     RETURNS (ContextManager[Output]): The open output.
     RAISES (ValueError): If it can't be written, or not gone on with.
     """
+    if is_folder:
+        from ..extraction.outputs import FolderOutput
+
+        return FolderOutput(path)
     if settings["to_format"] == "parquet":
         return ParquetOutput(path, make_schema(types))
     if in_file:
-        return ResumableOutput(path, settings, resume=resume, replace=replace)
+        return ResumableOutput(path, settings, resume=resume, replace=replace, end=end)
     # Stdout is not ours to close.
-    return Output(standard("stdout").buffer, close=False) if is_stdout(path) else Output(path.open("wb"))
+    is_ours = not is_stdout(path)
+    return Output(path.open("wb") if is_ours else standard("stdout").buffer, close=is_ours, end=end)
 
 
 def standard(name: str) -> Any:

@@ -9,7 +9,8 @@ import typer
 from wasabi import msg
 
 from . import app
-from ._data import check_outputs, read_examples, to_stdout, write_text
+from ._data import check_outputs, name_of, open_data, read_examples, to_stdout, write_text
+from ._options import BatchSizeOption, DataArg, GoldEntitiesOption, GpuOption, MarksOption, SymmetricOption
 
 if TYPE_CHECKING:
     from ..evaluation.comparison import Comparison
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def compare_cli(
     model_a: Annotated[str, typer.Argument(metavar="A", help="Name or path of the first pipeline")],
     model_b: Annotated[str, typer.Argument(metavar="B", help="Name or path of the second pipeline")],
-    data_path: Annotated[Path, typer.Argument(help="Annotated data in spaCy's binary format", exists=True)],
+    data_path: DataArg,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and differences. - is stdout")
     ] = None,
@@ -37,18 +38,13 @@ def compare_cli(
     component_b: Annotated[
         Optional[str], typer.Option("--component-b", help="Name of the component of B, if there are several")
     ] = None,
-    symmetric: Annotated[
-        str, typer.Option("--symmetric", "-s", help="How relations without direction count: once, directed or twice")
-    ] = "once",
-    gold_entities: Annotated[
-        bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
-    ] = False,
+    symmetric: SymmetricOption = None,
+    gold_entities: GoldEntitiesOption = False,
+    given_sentences: MarksOption = False,
     samples: Annotated[int, typer.Option("--samples", help="Draws for the intervals", min=1)] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="For the draws", min=0)] = 0,
-    batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
-    ] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    batch_size: BatchSizeOption = None,
+    gpu_id: GpuOption = -1,
 ) -> None:
     """
     Compare two pipelines on the same documents: each score, its difference,
@@ -70,6 +66,7 @@ def compare_cli(
             component_b=component_b,
             symmetric=symmetric,
             gold_entities=gold_entities,
+            given_sentences=given_sentences,
             samples=samples,
             seed=seed,
             batch_size=batch_size,
@@ -103,8 +100,9 @@ def compare(
     limit: int = 0,
     component_a: Optional[str] = None,
     component_b: Optional[str] = None,
-    symmetric: str = "once",
+    symmetric: Optional[str] = None,
     gold_entities: bool = False,
+    given_sentences: bool = False,
     samples: int = 1000,
     seed: int = 0,
     batch_size: Optional[int] = None,
@@ -114,15 +112,17 @@ def compare(
 
     model_a (str): Name or path of the first pipeline.
     model_b (str): Name or path of the second.
-    data_path (Path): Annotated data in spaCy's binary format.
+    data_path (Path): Annotated data in spaCy's binary format; "-" for stdin.
     output (Optional[Path]): Where to write scores and differences as JSON; "-" for stdout.
     report (Optional[Path]): Where to write a page with them and the documents on which the pipelines differ; "-" for
         stdout.
     limit (int): Most documents in the report, those with the most differences; 0 for all.
     component_a (Optional[str]): The name of the first pipeline's component, needed only if there are several.
     component_b (Optional[str]): The same of the second.
-    symmetric (str): How relations without direction count: "once", "directed" or "twice".
+    symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
+        scorers of the components count them, which must be the same way.
     gold_entities (bool): Give the components the gold entities and score their relations alone.
+    given_sentences (bool): Use the sentence marks of the data instead of the pipelines' own.
     samples (int): How often to draw documents for the intervals.
     seed (int): For the draws.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
@@ -140,15 +140,17 @@ def compare(
 
     data_path = Path(data_path)
     check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
+    data = open_data(data_path)
 
     def evaluate(model: str, component: Optional[str]) -> "Evaluation":
         nlp = load_pipeline(model)
         return evaluate_pipeline(
             nlp,
-            read_examples(data_path, nlp),
+            read_examples(data, nlp),
             component=component,
             symmetric=symmetric,
             gold_entities=gold_entities,
+            given_sentences=given_sentences,
             batch_size=batch_size,
             progress=progress,
         )
@@ -159,5 +161,5 @@ def compare(
         write_text(output, srsly.json_dumps(comparison.to_json(), indent=2) + "\n")
     if report is not None:
         names = Path(model_a).name, Path(model_b).name
-        write_text(report, render_comparison(comparison, *names, data_path.name, limit))
+        write_text(report, render_comparison(comparison, *names, name_of(data_path), limit))
     return comparison

@@ -6,7 +6,6 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, ContextManager, Dict, Iterable, Iterator, List, Optional
 
-import srsly
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -17,6 +16,7 @@ from ..formats.errors import Errors, Reasons
 from ..formats.files import STDOUT, is_stdout, open_whole
 from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR
 from . import app
+from ._options import parse_options
 
 # How many places of a reason are shown without --verbose.
 MAX_PLACES = 5
@@ -133,25 +133,6 @@ def convert(
     # Without a terminal there is no bar.
     docs = tqdm(docs, unit=" docs", leave=False, disable=None if progress else True)
     return write(docs, output_path, losses)
-
-
-def parse_options(values: Iterable[str]) -> Dict[str, Any]:
-    """Read options of a format from the command line.
-
-    values (Iterable[str]): NAME=VALUE each. A value is read as JSON if it is JSON, else it is a string.
-    RETURNS (Dict[str, Any]): The values by the names of their parameters.
-    RAISES (ValueError): If one has another form.
-    """
-    options: Dict[str, Any] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not (name and equals):
-            raise ValueError(Errors.F050.format(value=value))
-        try:
-            options[name.replace("-", "_")] = srsly.json_loads(text)
-        except ValueError:
-            options[name.replace("-", "_")] = text
-    return options
 
 
 def _check_paths(source: Path, output: Path, to_spacy: bool, options: Dict[str, Any]) -> None:

@@ -9,7 +9,17 @@ import typer
 from wasabi import msg
 
 from . import app
-from ._data import check_outputs, read_examples, to_stdout, write_text
+from ._data import check_outputs, name_of, open_data, read_examples, to_stdout, write_text
+from ._options import (
+    BatchSizeOption,
+    ComponentOption,
+    DataArg,
+    GoldEntitiesOption,
+    GpuOption,
+    MarksOption,
+    ModelArg,
+    SymmetricOption,
+)
 
 if TYPE_CHECKING:
     from ..evaluation.run import Evaluation
@@ -17,8 +27,8 @@ if TYPE_CHECKING:
 
 @app.command("evaluate")
 def evaluate_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
-    data_path: Annotated[Path, typer.Argument(help="Annotated data in spaCy's binary format", exists=True)],
+    model: ModelArg,
+    data_path: DataArg,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="JSON file for all scores and counts. - is stdout")
     ] = None,
@@ -28,20 +38,9 @@ def evaluate_cli(
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="Most documents in the report, the worst; 0 for all", min=0)
     ] = 0,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
-    symmetric: Annotated[
-        Optional[str],
-        typer.Option(
-            "--symmetric",
-            "-s",
-            help="How relations without direction count: once, directed or twice; by default as the config says",
-        ),
-    ] = None,
-    gold_entities: Annotated[
-        bool, typer.Option("--gold-entities", "-G", help="Give the gold entities and score the relations alone")
-    ] = False,
+    component: ComponentOption = None,
+    symmetric: SymmetricOption = None,
+    gold_entities: GoldEntitiesOption = False,
     margin: Annotated[
         float, typer.Option("--margin", "-m", help="How far below the threshold a score is 'just under' it")
     ] = 0.1,
@@ -49,13 +48,9 @@ def evaluate_cli(
         Optional[Path],
         typer.Option("--hard-negatives", "-H", help="Annotated data to count false relations on", exists=True),
     ] = None,
-    given_sentences: Annotated[
-        bool, typer.Option("--given-sentences", help="Use the sentence marks of the data instead of the model's")
-    ] = False,
-    batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
-    ] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    given_sentences: MarksOption = False,
+    batch_size: BatchSizeOption = None,
+    gpu_id: GpuOption = -1,
 ) -> None:
     """
     Evaluate a pipeline with a 'spert' component: entities, relations by
@@ -112,7 +107,7 @@ def evaluate(
     """Score a pipeline's component on annotated data.
 
     model (str): Name or path of the pipeline.
-    data_path (Path): Annotated data in spaCy's binary format.
+    data_path (Path): Annotated data in spaCy's binary format; "-" for stdin.
     output (Optional[Path]): Where to write scores and counts as JSON; "-" for stdout.
     report (Optional[Path]): Where to write a page with scores, drawings of the documents, and their errors by kind;
         "-" for stdout.
@@ -138,10 +133,11 @@ def evaluate(
 
     data_path = Path(data_path)
     check_outputs([data_path], [Path(path) for path in (output, report) if path is not None])
+    data = open_data(data_path)
     nlp = load_pipeline(model)
     evaluation = evaluate_pipeline(
         nlp,
-        read_examples(data_path, nlp),
+        read_examples(data, nlp),
         component=component,
         symmetric=symmetric,
         gold_entities=gold_entities,
@@ -154,7 +150,7 @@ def evaluate(
     if output is not None:
         write_text(output, srsly.json_dumps(evaluation.to_json(), indent=2) + "\n")
     if report is not None:
-        write_text(report, render_report(evaluation, Path(model).name, data_path.name, limit))
+        write_text(report, render_report(evaluation, Path(model).name, name_of(data_path), limit))
     return evaluation
 
 

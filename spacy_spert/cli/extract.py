@@ -1,6 +1,7 @@
 """`spacy spert extract`: entities and relations of many texts, as a stream."""
 
 import errno
+import json
 import logging
 import os
 import sys
@@ -10,13 +11,13 @@ from contextlib import closing, redirect_stdout
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Callable, Iterable, Optional, Tuple
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Iterable, Optional, Sequence, Tuple
 
 import typer
 from wasabi import msg
 
 from ..errors import Errors
-from ..extraction.codec import INPUTS, OUTPUTS, header
+from ..extraction.codec import FOLDER, INPUTS, OUTPUTS, output_names
 from ..extraction.folder import is_unfinished
 from ..extraction.stream import CHECKSUM, START, Output, progress_path
 from ..formats import StrictError
@@ -25,11 +26,12 @@ from ..formats.files import is_stdout
 from ..formats.lines import BEGIN, Line, batch_lines
 from ..formats.losses import shorten, tally
 from . import app
+from ._options import AnewOption, ComponentOption, FormatOption, GpuOption, ModelArg, TextsOption, parse_options
 from ._streams import PIPE, open_input, open_output
 
 if TYPE_CHECKING:
+    from ..extraction.outputs import Frame
     from ..extraction.workers import Outcome, Settings
-
 
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
 MAX_BATCH = 2**17
@@ -41,33 +43,32 @@ class Engine(str, Enum):
 
 @app.command("extract")
 def extract_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    model: ModelArg,
     input_path: Annotated[Path, typer.Argument(help="Records (.jsonl, .parquet) or a text a line (.txt). - is stdin")],
     output_path: Annotated[
-        Path, typer.Argument(help="Records (.jsonl, .parquet) or a triple a line (.csv). - is stdout")
+        Path, typer.Argument(help="Records (.jsonl, .parquet), a triple a line (.csv), or what --to says. - is stdout")
     ],
     from_format: Annotated[
         Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(INPUTS)}")
     ] = None,
     to_format: Annotated[
-        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(OUTPUTS)}")
+        Optional[str], typer.Option("--to", "-t", help=f"Format to write: {', '.join(output_names())}")
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Texts at a time", min=1)] = 64,
+    option: FormatOption = None,
+    batch_size: TextsOption = 64,
     n_process: Annotated[
         Optional[int], typer.Option("--n-process", "-n", help="Processes (CPU only), or actors of Ray", min=1)
     ] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    gpu_id: GpuOption = -1,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
     ] = None,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
+    component: ComponentOption = None,
     given_sentences: Annotated[
         bool, typer.Option("--given-sentences", "-s", help="Use the records' sent_starts instead of the model's marks")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", "-r", help="Go on with an interrupted run")] = False,
-    force: Annotated[bool, typer.Option("--force", "-F", help="Write the output anew if it exists")] = False,
+    force: AnewOption = False,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Stop at a line that can't be used")] = False,
     engine: Annotated[
         Optional[Engine], typer.Option("--engine", "-e", help="Run on a cluster; in and out may be folders then")
@@ -129,6 +130,7 @@ def extract_cli(
             strict=strict,
             report=partial(tqdm.write, file=sys.stderr),
             progress=True,
+            **parse_options(option or []),
         )
     except BrokenPipeError:
         # Nobody reads on, as with `| head`. Typer ends quietly then.
@@ -181,15 +183,16 @@ def extract(
     strict: bool = False,
     report: Optional[Callable[[str], Any]] = None,
     progress: bool = False,
+    **options: Any,
 ) -> Counter[str]:
     """Write the entities and relations of texts, batch by batch, in the order of the input.
 
     model (str): Name or path of the pipeline.
     input_path (Path): The texts; "-" for stdin.
-    output_path (Path): The file to write; "-" for stdout.
+    output_path (Path): The file to write, or a new folder for brat; "-" for stdout.
     from_format (Optional[str]): "jsonl", "txt" or "parquet"; by default as the name of the input ends.
-    to_format (Optional[str]): "jsonl", "csv" or "parquet"; by default as the name of the output ends. A Parquet file
-        appears only when it is complete.
+    to_format (Optional[str]): "jsonl", "csv", "parquet", or the format of an annotation tool; by default as the name of
+        the output ends, if it is one of the first three. A Parquet file appears only when it is complete.
     batch_size (int): How many texts are processed at a time; fewer if they are long.
     n_process (int): How many processes work.
     threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
@@ -201,26 +204,31 @@ def extract(
     report (Optional[Callable[[str], Any]]): Called with a message for each line that is skipped; by default the
         messages are logged.
     progress (bool): Show a progress bar.
-    RETURNS (Counter[str]): The number of "texts", "entities" and "relations" written, of "bad" lines, and of fields
-        that were not kept, those of the interrupted run included. Nothing if there was nothing to do.
+    options (Any): Options of the format to write.
+    RETURNS (Counter[str]): The number of "texts", "entities" and "relations" written, of "bad" lines, and of what could
+        not be kept, those of the interrupted run included. Nothing if there was nothing to do.
     RAISES (ValueError): If settings don't fit, or in a strict run a line can't be used.
     """
     from tqdm import tqdm
 
+    from ..extraction.outputs import frame_of
     from ..extraction.workers import Settings, checksum, extract_batches, load
 
     input_path, output_path = Path(input_path), Path(output_path)
     settings = Settings(
         str(Path(model).resolve()) if Path(model).exists() else str(model),
         threshold,
-        _format("--from", from_format, input_path, INPUTS),
-        _format("--to", to_format, output_path, OUTPUTS),
+        _format("--from", from_format, input_path, INPUTS, INPUTS),
+        _format("--to", to_format, output_path, OUTPUTS, output_names()),
         component,
         given_sentences,
+        json.dumps(options, sort_keys=True) if options else None,
     )
+    frame = frame_of(settings.to_format, settings.writer)
+    is_folder = settings.to_format == FOLDER
     # What was written to a pipe or a device can't be cut.
-    in_file = not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
-    _check_arguments(input_path, output_path, in_file, n_process, resume, force)
+    in_file = not is_folder and not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
+    _check_arguments(input_path, output_path, in_file, is_folder, n_process, resume, force)
     _check_parquet(settings, input_path, in_file, resume)
     report = logging.getLogger("spacy.spert").warning if report is None else report
     if resume and output_path.exists() and not progress_path(output_path).exists():
@@ -231,13 +239,15 @@ def extract(
         state = {**settings._asdict(), CHECKSUM: checksum(load(settings))}
         with (
             open_input(input_path, settings.from_format, batch_size) as texts,
-            open_output(output_path, in_file, state, texts.types, resume=resume, replace=force) as output,
+            open_output(
+                output_path, in_file, is_folder, state, frame.after, texts.types, resume=resume, replace=force
+            ) as output,
         ):
             for column in texts.unread:
                 report(f"{source}: column '{shorten(column)}' is not read")
             output.skip(texts.lines, source)
             if output.done == START:
-                output.write(header(settings.to_format), BEGIN, {})
+                output.write(frame.before, BEGIN, {})
             batches = batch_lines(texts.lines, batch_size, MAX_BATCH)
             bar = tqdm(
                 total=texts.total,
@@ -250,7 +260,7 @@ def extract(
             )
             with bar, closing(extract_batches(settings, batches, n_process)) as done:
                 for batch, outcomes in done:
-                    _write(output, zip(batch, outcomes), source, strict, report)
+                    _write(output, zip(batch, outcomes), frame, source, strict, report)
                     bar.update(len(batch) if texts.in_rows else sum(line.size for line in batch))
         return Counter({"texts": 0, "entities": 0, "relations": 0, **output.done.counts})
     finally:
@@ -260,6 +270,7 @@ def extract(
 def _write(
     output: Output,
     outcomes: Iterable[Tuple[Line, "Outcome"]],
+    frame: "Frame",
     source: str,
     strict: bool,
     report: Callable[[str], Any],
@@ -271,32 +282,44 @@ def _write(
             break
         if error:
             report(error)
-        data.append(outcome.data)
+        if outcome.data:
+            data.append(outcome.data)
         for reason, n in outcome.counts.items():
             tally(counts, reason, n, before=output.done.counts)
         last = line
     if last is not None:
-        output.write(b"".join(data), last, counts)
+        begun = data and output.done.counts.get("texts")
+        output.write((frame.between if begun else b"") + frame.between.join(data), last, counts)
     if error and strict:
         raise StrictError(error)
 
 
-def _format(option: str, value: Optional[str], path: Path, formats: Tuple[str, ...]) -> str:
+def _format(option: str, value: Optional[str], path: Path, by_name: Sequence[str], formats: Sequence[str]) -> str:
     if value is None:
         value = formats[0] if path == PIPE else path.suffix[1:]
-        if value not in formats:
+        if value not in by_name:
             raise ValueError(Errors.S060.format(path=path, option=option, formats=", ".join(formats)))
     if value not in formats:
         raise ValueError(FormatErrors.F026.format(value=value, formats=", ".join(formats)))
     return value
 
 
-def _check_arguments(source: Path, output: Path, in_file: bool, n_process: int, resume: bool, force: bool) -> None:
+def _check_arguments(
+    source: Path, output: Path, in_file: bool, is_folder: bool, n_process: int, resume: bool, force: bool
+) -> None:
     from thinc.api import NumpyOps, get_current_ops
 
     if source != PIPE and not source.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
-    if output.is_dir():
+    if is_folder:
+        from ..formats.brat_writer import check_folder
+
+        if resume or force:
+            one = "--resume" if resume else "--force"
+            why = "The folder appears only once it is complete, and must be new or empty before."
+            raise ValueError(Errors.S066.format(one=one, other=f"--to {FOLDER}", why=why))
+        check_folder(output)
+    elif output.is_dir():
         raise ValueError(FormatErrors.F024.format(output=output))
     if in_file and output.exists() and source.exists() and output.samefile(source):
         raise ValueError(FormatErrors.F023.format(output=output))

@@ -8,6 +8,7 @@ from wasabi import msg
 
 from . import app
 from ._folders import check_folder, save_pipeline
+from ._options import BatchSizeOption, ComponentOption, ModelArg
 
 if TYPE_CHECKING:
     from ..optimization import Measured
@@ -17,7 +18,7 @@ HEADER = ("", "Entities F", "Relations F", "documents/s")
 
 @app.command("optimize")
 def optimize_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    model: ModelArg,
     output_dir: Annotated[Path, typer.Argument(help="Folder for the new pipeline. Folders on the way to it are made")],
     int8: Annotated[bool, typer.Option("--int8", help="Compute matrix products in int8, not in float32")] = False,
     check: Annotated[
@@ -27,12 +28,8 @@ def optimize_cli(
     limit: Annotated[
         float, typer.Option("--limit", "-l", help="Most points of F1 that may be lost in the data of --check", min=0.0)
     ] = 1.0,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
-    batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
-    ] = None,
+    component: ComponentOption = None,
+    batch_size: BatchSizeOption = None,
     force: Annotated[bool, typer.Option("--force", "-F", help="Replace a pipeline in the output folder")] = False,
 ) -> None:
     """
@@ -85,17 +82,21 @@ def optimize(
     RAISES (ValueError): If the pipeline can't be optimized or loses more than the limit, or there is something in the
         output folder.
     """
-    from ..devices import load_pipeline
+    from spacy import util
+
+    from ..devices import fitted_to_device
     from ..optimization import check_losses, measure_pipelines, optimize_pipeline
     from ._data import read_examples
 
     output = check_folder(output_dir, force, Path(model))
-    nlp = load_pipeline(model)
+    nlp = util.load_model(model)
     optimized = optimize_pipeline(nlp, int8=int8)
     measured = {}
     if check is not None:
         pipelines = {"before": nlp, "after": optimized}
-        measured = measure_pipelines(pipelines, lambda nlp: read_examples(check, nlp), component, batch_size)
+        # Both as other commands run them, and saved as the first was.
+        with fitted_to_device(nlp, optimized):
+            measured = measure_pipelines(pipelines, lambda nlp: read_examples(check, nlp), component, batch_size)
         check_losses(measured["before"], measured["after"], limit)
     save_pipeline(optimized, output)
     return measured

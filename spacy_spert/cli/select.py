@@ -4,19 +4,19 @@ import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Annotated, Any, Callable, Dict, Iterator, Optional, Tuple
 
 import typer
 from spacy.tokens import Doc
 
 from ..errors import Errors
-from ..extraction.codec import LINES, decode, json_line
+from ..extraction.codec import LINES, decode, json_line, with_id_in_meta
 from ..formats import Losses, format_names, load_records, records
 from ..formats.errors import Errors as FormatErrors
 from ..formats.files import STDOUT, open_whole
 from ..formats.lines import read_lines
 from . import app
-from .convert import parse_options
+from ._options import AnewOption, ComponentOption, FormatOption, GpuOption, ModelArg, TextsOption, parse_options
 from .extract import _say
 
 # Our own records, as extract writes them.
@@ -25,7 +25,7 @@ DEFAULT = "jsonl"
 
 @app.command("select")
 def select_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    model: ModelArg,
     pool_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a text a line (.txt)", exists=True)],
     output_path: Annotated[Path, typer.Argument(help="File to write. - is stdout")],
     n: Annotated[int, typer.Option("--n", "-n", help="How many texts", min=1)] = 100,
@@ -35,16 +35,11 @@ def select_cli(
     to_format: Annotated[
         str, typer.Option("--to", "-t", help=f"Format to write: {', '.join(format_names(records))}")
     ] = DEFAULT,
-    option: Annotated[
-        Optional[List[str]],
-        typer.Option("--option", "-o", help="NAME=VALUE: an option of the format. Can be given several times"),
-    ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Texts at a time", min=1)] = 64,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", "-F", help="Write the output anew if it exists")] = False,
+    option: FormatOption = None,
+    batch_size: TextsOption = 64,
+    gpu_id: GpuOption = -1,
+    component: ComponentOption = None,
+    force: AnewOption = False,
 ) -> None:
     """
     Select from a pool the texts most worth annotating: those that the model is
@@ -152,7 +147,7 @@ def select(
                     continue
                 if record is not None:
                     counts["texts"] += 1
-                    yield place, record if ours else _with_id_in_meta(record)
+                    yield place, record if ours else with_id_in_meta(record)
 
     def to_line(doc: Doc, spans_key: str) -> bytes:
         if not ours:
@@ -170,14 +165,6 @@ def select(
         file_.write(writer.before.encode() + writer.between.encode().join(lines) + writer.after.encode())
     counts["selected"] = len(chosen)
     return counts
-
-
-def _with_id_in_meta(record: Dict[str, Any]) -> Dict[str, Any]:
-    """A record of which other formats can keep the id: they have it in the meta data."""
-    meta = {} if record.get("meta") is None else record["meta"]
-    if "id" not in record or not isinstance(meta, dict):
-        return record
-    return {**record, "meta": {"id": record["id"], **meta}}
 
 
 def _with_id(record: Dict[str, Any], line: bytes) -> bytes:

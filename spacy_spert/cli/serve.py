@@ -7,23 +7,22 @@ from wasabi import msg
 
 from ..errors import Errors
 from . import app
+from ._options import ComponentOption, GpuOption, ModelArg
 
 
 @app.command("serve")
 def serve_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    model: ModelArg,
     host: Annotated[str, typer.Option("--host", "-H", help="Address to listen on; 0.0.0.0 for all")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", help="Port to listen on", min=0, max=65535)] = 8000,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
+    component: ComponentOption = None,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
     ] = None,
     given_sentences: Annotated[
         bool, typer.Option("--given-sentences", "-s", help="Use the records' sent_starts instead of the model's marks")
     ] = False,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    gpu_id: GpuOption = -1,
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Most texts processed at a time", min=1)] = 32,
     max_texts: Annotated[int, typer.Option("--max-texts", help="Most texts of a request", min=1)] = 256,
     max_characters: Annotated[

@@ -7,6 +7,7 @@ import typer
 from wasabi import msg
 
 from . import app
+from ._options import BatchSizeOption, ComponentOption, GpuOption, ModelArg, SymmetricOption, check_data
 
 if TYPE_CHECKING:
     from ..evaluation.tuned import Tuned
@@ -16,9 +17,13 @@ DEFAULT_FIT = ["calibration", "entities", "relations"]
 
 @app.command("tune")
 def tune_cli(
-    model: Annotated[str, typer.Argument(help="Name or path of the pipeline")],
+    model: ModelArg,
     data_path: Annotated[
-        Path, typer.Argument(help="Annotated data in spaCy's binary format, none of it from the training", exists=True)
+        Path,
+        typer.Argument(
+            help="Annotated data in spaCy's binary format, none of it from the training. - is stdin",
+            callback=check_data,
+        ),
     ],
     output_dir: Annotated[Path, typer.Argument(help="Folder for the tuned pipeline")],
     fit: Annotated[
@@ -50,23 +55,12 @@ def tune_cli(
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="JSON file for settings and scores. - is stdout")
     ] = None,
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-c", help="Name of the component, if there are several")
-    ] = None,
-    symmetric: Annotated[
-        Optional[str],
-        typer.Option(
-            "--symmetric",
-            "-s",
-            help="How relations without direction count: once, directed or twice; by default as the config says",
-        ),
-    ] = None,
+    component: ComponentOption = None,
+    symmetric: SymmetricOption = None,
     seed: Annotated[int, typer.Option("--seed", help="For dealing the documents into folds", min=0)] = 0,
     force: Annotated[bool, typer.Option("--force", "-F", help="Replace a pipeline that is in the folder")] = False,
-    batch_size: Annotated[
-        Optional[int], typer.Option("--batch-size", "-b", help="Documents at a time; by default the pipeline's", min=1)
-    ] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU ID, or -1 for CPU")] = -1,
+    batch_size: BatchSizeOption = None,
+    gpu_id: GpuOption = -1,
 ) -> None:
     """
     Fit the thresholds of all labels and calibrate the scores. The pipeline that
@@ -161,11 +155,12 @@ def tune(
     from ..evaluation.thresholds import Target
     from ..evaluation.tuned import tune_pipeline
     from ..evaluation.tuning import Options
-    from ._data import check_outputs, read_examples, write_text
+    from ._data import check_outputs, open_data, read_examples, write_text
     from ._folders import check_folder, save_pipeline
 
     data_path = Path(data_path)
     check_outputs([data_path], [] if output is None else [Path(output)])
+    data = open_data(data_path)
     folder = check_folder(output_dir, force, data_path, Path(model))
     options = Options(
         parts=tuple(fit),
@@ -179,7 +174,7 @@ def tune(
     nlp = util.load_model(model)
     tuned = tune_pipeline(
         nlp,
-        read_examples(data_path, nlp),
+        read_examples(data, nlp),
         options,
         component=component,
         symmetric=symmetric,

@@ -2,7 +2,9 @@
 
 from base64 import b64encode
 from hashlib import sha256
+from html import escape
 from importlib.resources import files
+from string import Template
 
 
 def read_asset(name: str, package: str = "spacy_spert.evaluation") -> str:
@@ -10,14 +12,29 @@ def read_asset(name: str, package: str = "spacy_spert.evaluation") -> str:
     return (files(package) / "page" / name).read_text(encoding="utf8")
 
 
-def policy(style: str, script: str, *others: str) -> str:
-    """What a page may do, for its Content-Security-Policy.
+def make_page(body: str, title: str, style: str, script: str, *rules: str, **parts: str) -> str:
+    """Make a page that loads nothing, and runs nothing but its script.
 
-    style (str): Its style sheet.
-    script (str): Its script.
-    others (str): Further rules.
-    RETURNS (str): The policy: no other style or script, and nothing loaded.
+    body (str): The markup of the body, a template.
+    title (str): The title.
+    style (str): The style sheet.
+    script (str): The script.
+    rules (str): Further rules of its Content-Security-Policy.
+    parts (str): The changing parts of the body, as HTML.
+    RETURNS (str): The page as HTML.
     """
+    title = escape(title)
+    return Template(read_asset("frame.html")).substitute(
+        # Should anything slip through the escaping, it could neither run nor load anything.
+        policy=_policy(style, script, *rules),
+        style=style,
+        script=script,
+        title=title,
+        body=Template(body).substitute(title=title, **parts),
+    )
+
+
+def _policy(style: str, script: str, *others: str) -> str:
     rules = ["default-src 'none'", f"style-src {_hash(style)}", f"script-src {_hash(script)}", "base-uri 'none'"]
     return "; ".join([*rules, *others])
 

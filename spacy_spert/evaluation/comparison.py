@@ -149,8 +149,10 @@ def compare_evaluations(one: Evaluation, other: Evaluation, *, samples: int = SA
     samples (int): How often to draw documents for the intervals.
     seed (int): For the generator.
     RETURNS (Comparison): Each score, its difference and its interval, and what only one of them predicts.
-    RAISES (ValueError): If they are of different documents.
+    RAISES (ValueError): If they are of different documents, or count relations in different ways.
     """
+    if one.symmetric != other.symmetric:
+        raise ValueError(Errors.S192.format(one=one.symmetric, other=other.symmetric))
     documents = [[(each.number, each.reference.text) for each in side.documents] for side in (one, other)]
     if documents[0] != documents[1]:
         raise ValueError(Errors.S120.format(one=len(documents[0]), other=len(documents[1])))

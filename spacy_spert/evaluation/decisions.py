@@ -23,6 +23,8 @@ class Decisions:
     temperature (float): What the logits of entities are divided by.
     sigmoids (Dict[str, Tuple[float, float]]): Slope and offset of the logits of relation labels.
     types (Optional[FrozenSet[RelationType]]): The relations that are possible; None for all.
+    pairing (Optional[float]): The probability of being an entity from which on spans are paired, and the scores of
+        relations joined with those of their ends; None if only entities are paired.
     """
 
     common: float
@@ -31,6 +33,7 @@ class Decisions:
     temperature: float = 1.0
     sigmoids: Dict[str, Tuple[float, float]] = field(default_factory=dict)
     types: Optional[FrozenSet[RelationType]] = None
+    pairing: Optional[float] = None
 
 
 class Applied(NamedTuple):
@@ -62,6 +65,7 @@ def read_decisions(cfg: Mapping[str, Any]) -> Decisions:
         temperature=calibration.get("entities", 1.0),
         sigmoids={label: (slope, offset) for label, slope, offset in calibration.get("relations", ())},
         types=_types(cfg),
+        pairing=cfg.get("pairing_threshold"),
     )
 
 
@@ -93,11 +97,13 @@ def apply_decisions(decisions: Decisions, scored: Scored, symmetric_labels: Coll
     relation_scores = calibrate_relations(scored.relations, decisions.sigmoids)
     entities = numpy.ones(len(entity_scores), dtype=bool)
     if not scored.given:
-        entities = _reach(entity_scores, scored.entities, decisions.entities, 0.0)
+        entities = scored.is_entity & _reach(entity_scores, scored.entities, decisions.entities, 0.0)
     relations = _reach(relation_scores, scored.relations, decisions.relations, decisions.common)
-    relations &= entities[scored.pairs].all(axis=1)
+    relations &= (entities | _is_paired(scored, decisions))[scored.pairs].all(axis=1)
     if decisions.types is not None:
         relations &= possible(scored, decisions.types, symmetric_labels)
+    if decisions.pairing is not None:
+        entities[scored.pairs[relations]] = True
     return Applied(entity_scores, relation_scores, entities, relations)
 
 
@@ -140,6 +146,13 @@ def possible(scored: Scored, types: Collection[RelationType], symmetric_labels: 
     """
     allowed = {*types, *((label, tail, head) for label, head, tail in types if label in symmetric_labels)}
     return numpy.asarray([row in allowed for row in scored.types()], dtype=bool)
+
+
+def _is_paired(scored: Scored, decisions: Decisions) -> Bools:
+    """Which spans are paired without being entities by themselves."""
+    if decisions.pairing is None or scored.logits is None:
+        return numpy.zeros(len(scored.actual), dtype=bool)
+    return 1.0 - softmax(scored.logits)[:, 0] >= decisions.pairing
 
 
 def _reach(scores: Doubles, candidates: Candidates, thresholds: Mapping[str, float], common: float) -> Bools:

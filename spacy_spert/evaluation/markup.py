@@ -4,13 +4,12 @@ All text and labels are escaped here.
 """
 
 from html import escape
-from string import Template
 from typing import Any, Collection, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
 from spacy.tokens import Doc, Span
 
 from ..relations import Relation
-from .assets import policy, read_asset
+from .assets import make_page, read_asset
 from .drawing import N_COLOURS, draw_entities, draw_relations, relation_key, span_key
 from .run import Table
 
@@ -117,15 +116,8 @@ def fill(name: str, title: str, **parts: str) -> str:
     parts (str): The changing parts, as HTML.
     RETURNS (str): The page as HTML.
     """
-    page, style, script = map(read_asset, (name, "page.css", "page.js"))
-    return Template(page).substitute(
-        # Should anything slip through the escaping, it could neither run nor load anything.
-        policy=policy(style, script),
-        style=style,
-        script=script,
-        title=escape(title),
-        **parts,
-    )
+    body, style, script = map(read_asset, (name, "page.css", "page.js"))
+    return make_page(body, title, style, script, **parts)
 
 
 def printable(name: str) -> str:

@@ -10,6 +10,7 @@ from spacy.scorer import PRFScore, get_ner_prf
 from spacy.training import Example
 
 from ..alignment import gold_relations
+from ..checks import count_foreign, foreign_notes
 from ..components import find_component
 from ..corpus import give_sentences
 from ..errors import Errors
@@ -61,6 +62,7 @@ class Evaluation:
     removed_pairs (Dict[Tuple[str, str], int]): Pairs that type constraints removed, by labels of head and tail.
     given_sentences (Optional[int]): How many of the documents have sentence marks that were used; None if the
         pipeline's own counted.
+    foreign (Dict[str, int]): How many of the unrelated documents have relations of another tool, by format.
     """
 
     component: str
@@ -78,6 +80,7 @@ class Evaluation:
     scored: Optional[Scored] = None
     removed_pairs: Dict[Tuple[str, str], int] = field(default_factory=dict)
     given_sentences: Optional[int] = None
+    foreign: Dict[str, int] = field(default_factory=dict)
 
     @property
     def spans_key(self) -> str:
@@ -155,6 +158,7 @@ class Evaluation:
                 f"{self.unrelated} of {len(self.documents)} documents are left out of the scores of relations, as "
                 "theirs are not annotated."
             )
+        notes.extend(foreign_notes(self.foreign))
         if self.gold_entities:
             notes.append(
                 "The gold entities were given and only relations predicted. There is no table of entities, as it "
@@ -337,7 +341,7 @@ def compare(
     }
     if hard_negatives is not None:
         false_relations[HARD_NEGATIVES] = hard_negatives
-    unrelated = sum(gold_relations(example.reference, key) is None for example in examples.values())
+    unrelated = [example.reference for example in examples.values() if gold_relations(example.reference, key) is None]
     return Evaluation(
         component,
         cfg,
@@ -347,7 +351,8 @@ def compare(
         scores,
         documents,
         false_relations=false_relations,
-        unrelated=unrelated,
+        unrelated=len(unrelated),
+        foreign=count_foreign(unrelated),
         **facts,
     )
 

@@ -116,6 +116,14 @@ class Scored:
         """RETURNS (int): Number of documents."""
         return len(self.entities.gold)
 
+    @property
+    def is_entity(self) -> Bools:
+        """RETURNS (Bools): Which of the entities are so by themselves, and not only if they have a relation, shape
+        (n_entities,)."""
+        if self.logits is None:
+            return numpy.ones(len(self.actual), dtype=bool)
+        return self.logits.argmax(axis=1) != 0
+
     def select(self, chosen: Bools) -> "Scored":
         """Leave out documents. The others keep their numbers, and those left out have neither candidates nor gold.
 

@@ -1,11 +1,13 @@
 """A pipeline whose thresholds, calibration and type constraints are fitted to annotated documents."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from spacy.language import Language
 from spacy.training import Example
 
+from ..alignment import gold_relations
+from ..checks import count_foreign, foreign_notes
 from ..components import find_component
 from ..errors import Errors
 from ..ml.arrays import Ints
@@ -31,6 +33,7 @@ class Tuned:
         (cross-validated), and the interval of the difference.
     folds (int): Number of folds.
     unannotated (int): How many further documents were left out, as their entities are not annotated.
+    foreign (Dict[str, int]): How many have relations of another tool and none that are read, by format.
     """
 
     tuning: Tuning
@@ -39,6 +42,7 @@ class Tuned:
     differences: Dict[str, Dict[str, Difference]]
     folds: int
     unannotated: int = 0
+    foreign: Dict[str, int] = field(default_factory=dict)
 
     @property
     def tables(self) -> List[Table]:
@@ -80,6 +84,7 @@ class Tuned:
         ]
         if self.unannotated:
             notes.append(f"{self.unannotated} documents are left out, as their entities are not annotated.")
+        notes.extend(foreign_notes(self.foreign))
         if self.tuning.taken:
             notes.append(f"Fitted: {', '.join(self.tuning.taken)}.")
         if self.tuning.refused:
@@ -151,7 +156,16 @@ def tune_pipeline(
     pairs = {"spans": (tuning.measured.entities, tuning.expected.entities)}
     pairs["rels_strict"] = (tuning.measured.relations, tuning.expected.relations)
     differences = {name: bootstrap(*counts, seed=options.seed) for name, counts in pairs.items()}
-    return Tuned(tuning, scored.entities.labels, scored.relations.labels, differences, options.folds, unannotated)
+    references = [example.reference for example in chosen.values()]
+    return Tuned(
+        tuning,
+        scored.entities.labels,
+        scored.relations.labels,
+        differences,
+        options.folds,
+        unannotated,
+        count_foreign(doc for doc in references if gold_relations(doc, cfg["spans_key"]) is None),
+    )
 
 
 def _check(options: Options, symmetric: str) -> None:

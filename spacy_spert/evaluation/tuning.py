@@ -267,17 +267,17 @@ def fit_entity_thresholds(decisions: Decisions, scored: Scored, options: Options
 
     RETURNS (Decisions): The settings with a threshold for every label that has candidates.
     """
-    entities = scored.entities
+    entities, used = scored.entities, scored.is_entity
     scores = calibrate_entities(scored, decisions.temperature)
     _, values = best_thresholds(
-        scores,
-        entities.right,
-        entities.columns,
+        scores[used],
+        entities.right[used],
+        entities.columns[used],
         entities.gold.sum(axis=0),
         options.target,
         shrinkage=options.shrinkage,
     )
-    known = set(entities.columns.tolist())
+    known = set(entities.columns[used].tolist())
     return replace(
         decisions, entities={label: float(values[i]) for i, label in enumerate(entities.labels) if i in known}
     )

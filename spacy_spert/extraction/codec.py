@@ -4,16 +4,19 @@ import csv
 import io
 import json
 from itertools import accumulate
-from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ..errors import Errors
+from ..formats import format_names, records
 from ..formats.lines import MAX_LINE, Line
 from ..formats.values import expect, parse_json
 from .export import Triple
 
-# Files of lines, and all that can be read and written. A row of Parquet is a line of JSON here.
+# Files of lines, and all that can be read and written in our own forms. A row of Parquet is a line of JSON here.
 LINES = ("jsonl", "txt")
 INPUTS, OUTPUTS = (*LINES, "parquet"), ("jsonl", "csv", "parquet")
+# The format that is a folder: two files for each document.
+FOLDER = "brat"
 # A column for each field of a triple but the document's index; "line" is the number of the line in the input.
 COLUMNS = ("line", *Triple._fields[:-1])
 
@@ -34,6 +37,19 @@ def decode(line: Line, from_format: str) -> Optional[Dict[str, Any]]:
     if not line.raw.strip():
         return None
     return expect(parse_json(line.raw), dict, "the record")
+
+
+def output_names() -> List[str]:
+    """RETURNS (List[str]): The formats that extract writes, our own first."""
+    return [*OUTPUTS, *sorted({*format_names(records), FOLDER} - {*OUTPUTS})]
+
+
+def with_id_in_meta(record: Dict[str, Any]) -> Dict[str, Any]:
+    """RETURNS (Dict[str, Any]): A record of which other formats can keep the id: they have it in the meta data."""
+    meta = {} if record.get("meta") is None else record["meta"]
+    if "id" not in record or not isinstance(meta, dict):
+        return record
+    return {**record, "meta": {"id": record["id"], **meta}}
 
 
 def header(to_format: str) -> bytes:

@@ -203,7 +203,7 @@ class ParquetOutput(Output):
         self._size += len(data)
         if len(self._rows) >= MAX_ROWS or self._size >= MAX_BYTES:
             self._flush()
-        super().write(b"", last, counts)
+        self.advance(last, len(data), counts)
 
     def _flush(self) -> None:
         self._writer.write_table(import_arrow().Table.from_pylist(self._rows, self.schema))

@@ -49,19 +49,28 @@ class Output:
     file (IO[bytes]): The file.
     done (Done): How far the run is.
     close (bool): Whether to close the file at the end.
+    end (bytes): What stands at the end of a complete output.
     """
 
-    def __init__(self, file_: IO[bytes], done: Done = START, close: bool = True) -> None:
+    done = START
+
+    def __init__(self, file_: IO[bytes], done: Done = START, close: bool = True, end: bytes = b"") -> None:
         self.file = file_
         self.done = done
         self.close = close
+        self.end = end
 
     def __enter__(self) -> "Output":
         return self
 
     def __exit__(self, error: Any, *_: Any) -> None:
-        if self.close:
-            self.file.close()
+        try:
+            if error is None:
+                self.file.write(self.end)
+                self.file.flush()
+        finally:
+            if self.close:
+                self.file.close()
 
     def skip(self, lines: Iterator[Line], source: str) -> None:
         """Read the lines that are done.
@@ -80,22 +89,34 @@ class Output:
         """
         self.file.write(data)
         self.file.flush()
+        self.advance(last, len(data), counts)
+
+    def advance(self, last: Line, size: int, counts: Mapping[str, int]) -> None:
+        """Note that some lines are done.
+
+        last (Line): The last of them.
+        size (int): How many bytes they gave.
+        counts (Mapping[str, int]): What to add to the counts.
+        """
         total = Counter(self.done.counts)
         total.update(counts)
         # One assignment, so that an interrupt leaves either all of it or nothing.
-        self.done = Done(last.number, last.checksum, self.done.size + len(data), total)
+        self.done = Done(last.number, last.checksum, self.done.size + size, total)
 
 
 class ResumableOutput(Output):
     """An output file that a later run can go on with. See the module for how."""
 
-    def __init__(self, path: Path, settings: Dict[str, Any], *, resume: bool = False, replace: bool = True) -> None:
+    def __init__(
+        self, path: Path, settings: Dict[str, Any], *, resume: bool = False, replace: bool = True, end: bytes = b""
+    ) -> None:
         """Open the file.
 
         path (Path): The file. Folders on the way to it are made.
         settings (Dict[str, Any]): What must be the same when the run is gone on with; JSON values.
         resume (bool): Go on with an interrupted run, if there is one. Otherwise the file is written anew.
         replace (bool): Whether a file that is there may be written anew.
+        end (bytes): What stands at the end of a complete output.
         RAISES (ValueError): If the file or the settings do not fit the interrupted run, the file is there and may not
             be replaced, or another run is writing it.
         """
@@ -112,7 +133,7 @@ class ResumableOutput(Output):
         try:
             lock(file_, path)
             # Again: another run may have written until now.
-            super().__init__(file_, self._read_progress() if going_on else done)
+            super().__init__(file_, self._read_progress() if going_on else done, end=end)
             # Progress first: if the run ends between the two, what the file held before is still not taken for output.
             self._commit()
             self.file.truncate(self.done.size)
@@ -125,6 +146,10 @@ class ResumableOutput(Output):
         try:
             self._commit()
             if error is None:
+                # Not among what is done: a run that ends before it is gone on with, and cuts the end off.
+                self.file.write(self.end)
+                self.file.flush()
+                os.fsync(self.file.fileno())
                 self.progress.unlink()
         finally:
             self.file.close()

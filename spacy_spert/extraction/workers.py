@@ -3,13 +3,14 @@
 A batch of lines is the unit of everything: it goes to a worker as bytes and comes back as bytes.
 """
 
+import json
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, Callable, Deque, Dict, Generator, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -19,9 +20,12 @@ from ..formats import Losses
 from ..formats.jsonl import FIELDS
 from ..formats.lines import Line
 from ..formats.values import note_fields
-from .codec import decode, encode
+from ..formats.writing import RecordWriter
+from .codec import OUTPUTS, decode, encode, with_id_in_meta
 from .extractor import Extractor, load_extractor
+from .outputs import load_writer, make_record
 
+OTHER_ID = "record: id not kept, as its meta data have another"
 # Counted for records whose sentence marks are not asked for.
 NOT_USED = "record: sentence marks not used (--given-sentences uses them)"
 
@@ -32,9 +36,10 @@ class Settings(NamedTuple):
     model (str): Name or path of the pipeline.
     threshold (Optional[float]): Lowest probability of a relation; None for that of the pipeline.
     from_format (str): "jsonl", "txt" or "parquet".
-    to_format (str): "jsonl", "csv" or "parquet".
+    to_format (str): One of `output_names`.
     component (Optional[str]): The name of the component, needed only if there are several.
     given_sentences (bool): Use the sentence marks of the records.
+    options (Optional[str]): Options of the format to write, as JSON.
     """
 
     model: str
@@ -43,6 +48,12 @@ class Settings(NamedTuple):
     to_format: str
     component: Optional[str] = None
     given_sentences: bool = False
+    options: Optional[str] = None
+
+    @property
+    def writer(self) -> Optional[RecordWriter]:
+        """RETURNS (Optional[RecordWriter]): What writes the records; None for our own formats."""
+        return load_writer(self.to_format, json.loads(self.options) if self.options else {})
 
 
 class Outcome(NamedTuple):
@@ -95,12 +106,17 @@ def load(settings: Settings) -> Extractor:
     RETURNS (Extractor): What extracts with it.
     RAISES (ValueError): If it has no such component, or the threshold is out of range.
     """
-    return load_extractor(
+    writer = settings.writer
+    extractor = load_extractor(
         settings.model,
         threshold=settings.threshold,
         component=settings.component,
         given_sentences=settings.given_sentences,
     )
+    if writer is not None:
+        spans_key = extractor.component.cfg["spans_key"]
+        extractor.to_record = partial(make_record, writer=writer, spans_key=spans_key)
+    return extractor
 
 
 def checksum(extractor: Extractor) -> str:
@@ -119,7 +135,13 @@ def extract_batch(settings: Settings, batch: List[Line]) -> List[Outcome]:
     RETURNS (List[Outcome]): What became of each.
     """
     outcomes = {line.number: Outcome(b"", {}) for line in batch}
-    for number, record, found in extract_lines(load(settings).batch, settings.from_format, batch):
+    extractor = load(settings)
+
+    def extract(records: List[Dict[str, Any]]) -> List[Any]:
+        is_ours = settings.to_format in OUTPUTS
+        return extractor.batch(records if is_ours else list(map(with_id_in_meta, records)))
+
+    for number, record, found in extract_lines(extract, settings.from_format, batch):
         outcomes[number] = _outcome(settings, number, record, found)
     return list(outcomes.values())
 
@@ -157,17 +179,24 @@ def losses_of(settings: Settings, record: Dict[str, Any]) -> Mapping[str, int]:
         note_fields(record, (*FIELDS, "id"), "record", losses)
     if not settings.given_sentences and record.get("sent_starts") is not None:
         losses.note(NOT_USED)
+    meta = record.get("meta")
+    is_ours = settings.to_format in OUTPUTS
+    if not is_ours and "id" in record and meta and meta.get("id", record["id"]) != record["id"]:
+        losses.note(OTHER_ID)
     return losses.counts
 
 
 def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dict[str, Any]) -> Outcome:
     if "error" in found:
         return _refused(found["error"])
-    try:
-        data = encode(found, settings.to_format, number)
-    except ValueError as err:
-        return _refused(str(err))
-    counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found["relations"])}
+    ours = settings.to_format in OUTPUTS
+    data, counts = (b"", {}) if ours else (found["data"], found["counts"])
+    if ours:
+        try:
+            data = encode(found, settings.to_format, number)
+        except ValueError as err:
+            return _refused(str(err))
+        counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found["relations"])}
     return Outcome(data, {**counts, **losses_of(settings, record)})
 
 

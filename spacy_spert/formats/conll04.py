@@ -31,6 +31,8 @@ from .gold import Gold
 from .losses import Losses, shorten
 
 SIGNS = {"COMMA": ",", "-LRB-": "(", "-RRB-": ")"}
+# In place of a line: the sentence is too long. No line of it is empty.
+TOO_LONG = b""
 # A stretch of lines that are not blank, each with its place.
 Block = List[Tuple[str, Optional[bytes]]]
 
@@ -107,11 +109,13 @@ def _block(lines: Iterable[Tuple[str, Optional[bytes]]]) -> Block:
         size += len(raw or b"")
         if size <= files.lines.MAX_LINE:
             block.append((place, raw))
-    return block if size <= files.lines.MAX_LINE else [*block, (place, None)]
+    return block if size <= files.lines.MAX_LINE else [*block, (place, TOO_LONG)]
 
 
 def _columns(line: Tuple[str, Optional[bytes]], n: int) -> List[str]:
     place, raw = line
+    if raw == TOO_LONG:
+        raise ValueError(Errors.F040.format(what="The sentence", limit=files.lines.MAX_LINE))
     fields = check_line(raw).decode("utf-8-sig").rstrip("\r\n").split("\t")
     if len(fields) != n:
         number = place.rpartition(":")[2]

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tupl
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from ..checks import REL_KEY, foreign_relations
 from .docs import defaults, read_docs
 from .errors import Errors, Reasons
 from .files import build_docs
@@ -26,8 +27,6 @@ from .losses import Losses, shorten
 from .values import expect, take
 
 NAME = "rel"
-# Where a Doc keeps `doc._.rel`.
-KEY = ("._.", NAME, None, None)
 # Adds the relations to the entities of a document, which are known by the index or the first token.
 Add = Callable[[Gold, Any], None]
 
@@ -88,7 +87,7 @@ def note_unread(doc: Doc, losses: Losses) -> None:
     doc (Doc): The document.
     losses (Losses): Where to count.
     """
-    if cast(Dict[Any, Any], doc.user_data).get(KEY):
+    if foreign_relations(doc) is not None:
         losses.note(Reasons.UNREAD)
 
 
@@ -107,8 +106,8 @@ def _read(
         gold = Gold(doc, losses, place)
         for i, ent in enumerate(ents):
             gold.entity(key_of(i, ent.start), ent.start, ent.end, ent.label_)
-        if KEY in user_data:
-            add(gold, user_data.pop(KEY))
+        if REL_KEY in user_data:
+            add(gold, user_data.pop(REL_KEY))
         else:
             gold.relations_known = False
             losses.note(Reasons.NOT_ANNOTATED.format(key=f"doc._.{NAME}"))

@@ -72,12 +72,15 @@ def load_records(name: str, **options: Any) -> "RecordWriter":
     name (str): The name of the format.
     options (Any): Options of the format, by name.
     RETURNS (RecordWriter): The writer, with the options filled in.
-    RAISES (ValueError): If there is no such format, it has no records, or it does not know an option.
+    RAISES (ValueError): If there is no such format, it has no records, or it does not know an option or its unit.
     """
     names = format_names(records)
     if name not in names:
         raise ValueError(Errors.F026.format(value=name, formats=", ".join(names)))
+    from .offsets import check_unit
+
     # Knows the options.
     load(writers, name, **options)
+    check_unit(options.get("offsets"))
     writer: RecordWriter = records.get(name)
     return writer._replace(to_record=partial(writer.to_record, **options)) if options else writer

@@ -122,6 +122,7 @@ def convert_each(
             losses.drop(Reasons.BROKEN, f"{place}: {err}")
             continue
         _note_others(gold, keeps)
+        note_unkept(gold, keeps)
         yield gold, made
 
 
@@ -178,6 +179,25 @@ def score_of(value: Optional[float]) -> Dict[str, float]:
     return {} if value is None else {"score": value}
 
 
+def note_unkept(gold: Gold, keeps: Collection[str]) -> None:
+    """Count what a format can't hold of a text and of what was found in it.
+
+    gold (Gold): The entities and relations.
+    keeps (Collection[str]): What there is room for.
+    """
+    note = gold.losses.note
+    if len(gold.doc):
+        unknown = gold.doc.has_unknown_spaces
+        note("document: tokens without a text, joined by blanks", int(NO_SPACES not in keeps and unknown))
+        note("document: blanks between tokens not kept", int(SPACES not in keeps and not unknown))
+    if SCORES not in keeps:
+        note("entity: score not kept", sum(score is not None for score in gold.scores))
+        note("relation: score not kept", sum(row[3] != 1.0 for row in gold.rows))
+    # One entity alone has no relations.
+    if UNKNOWN not in keeps and not gold.relations_known and len(gold.spans) > 1:
+        note("document: relations not known, written as none")
+
+
 def _note_others(gold: Gold, keeps: Collection[str]) -> None:
     doc = gold.doc
     note = gold.losses.note
@@ -189,22 +209,12 @@ def _note_others(gold: Gold, keeps: Collection[str]) -> None:
     group = doc.spans.get(DEFAULT_SPANS_KEY, doc.ents)
     kinds.append(("ids of entities", any(span.kb_id or span.id for span in group)))
     if len(doc):
-        unknown = doc.has_unknown_spaces
         kinds.append(("tokens", TOKENS not in keeps))
         kinds.append(("sentences", SENTENCES not in keeps and doc.has_annotation("SENT_START")))
-        kinds.append(("blanks between tokens", SPACES not in keeps and not unknown))
-        if NO_SPACES not in keeps and unknown:
-            note("document: tokens without a text, joined by blanks")
     for kind, found in kinds:
         note(f"document: {kind} not kept", int(found))
     if unknown_tokens(doc).any():
         note("document: tokens without annotation, written as no part of an entity")
-    if SCORES not in keeps:
-        note("entity: score not kept", sum(score is not None for score in gold.scores))
-        note("relation: score not kept", sum(row[3] != 1.0 for row in gold.rows))
-    # One entity alone has no relations.
-    if UNKNOWN not in keeps and not gold.relations_known and len(gold.spans) > 1:
-        note("document: relations not known, written as none")
 
 
 def _places(spans: Iterable[Span]) -> Collection[Tuple[int, int, int]]:

@@ -157,12 +157,14 @@ class Windows(NamedTuple):
     """All spans of up to some width, by width - 1 and first token. Those that leave their sentence mean nothing.
 
     labels (Ints): Column of the most probable entity label, shape (max_width, n_tokens).
-    scores (Floats): Its probability, same shape.
-    none (Floats): Probability that it is not an entity, same shape.
+    scores (Floats): Its probability, calibrated, same shape.
+    raw (Floats): Its probability as the model has it, same shape.
+    none (Floats): Probability that it is not an entity, likewise, same shape.
     """
 
     labels: Ints
     scores: Floats
+    raw: Floats
     none: Floats
 
 
@@ -171,14 +173,27 @@ class Found(NamedTuple):
 
     spans (Ints): Boundaries in visible tokens, sorted by start, then end, shape (n_spans, 2).
     labels (Ints): Column of the label, 0 if it is not known, shape (n_spans,).
-    scores (Floats): Probability of the label, shape (n_spans,).
+    scores (Floats): Probability of the label, calibrated, shape (n_spans,).
+    raw (Floats): The same as the model has it, shape (n_spans,).
     over_limit (Ints): See Scores, but for the first token, which is a visible one.
+    is_entity (Bools): Whether it is an entity by itself, or only if it has a relation, shape (n_spans,).
     """
 
     spans: Ints
     labels: Ints
     scores: Floats
+    raw: Floats
     over_limit: Ints
+    is_entity: Bools
+
+    def select(self, chosen: Bools) -> "Found":
+        """Some of the spans.
+
+        chosen (Bools): Which, shape (n_spans,).
+        RETURNS (Found): These, with `over_limit` as it was.
+        """
+        arrays = {name: array[chosen] for name, array in self._asdict().items() if name != "over_limit"}
+        return self._replace(**arrays)
 
     @classmethod
     def given(cls, spans: Ints, labels: Ints) -> "Found":
@@ -188,7 +203,8 @@ class Found(NamedTuple):
         labels (Ints): Columns of their labels, shape (n_spans,).
         RETURNS (Found): The same, all of them certain.
         """
-        return cls(spans, labels, numpy.ones(len(spans), dtype="float32"), numpy.zeros((0, 3), dtype="int64"))
+        certain = numpy.ones(len(spans), dtype="float32")
+        return cls(spans, labels, certain, certain, numpy.zeros((0, 3), dtype="int64"), certain.astype(bool))
 
 
 class Given(NamedTuple):
@@ -206,11 +222,13 @@ class Given(NamedTuple):
 class Scores:
     """What the model makes of a batch.
 
-    spans (Ints): Boundaries of the entities in flat tokens, sorted by start, then end, shape (n_spans, 2).
+    spans (Ints): Boundaries of entities, and of other spans that were paired, in flat tokens, sorted by start, then
+        end, shape (n_spans, 2).
     span_labels (Ints): Column of the most probable label, or of the given one, shape (n_spans,).
     span_scores (Floats): Probability of that label, shape (n_spans,).
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_scores (Floats): Probability of each relation label, shape (n_pairs, n_relation_labels).
+    is_entity (Bools): Whether each span is an entity by itself, or only if it has a relation, shape (n_spans,).
     tokens (Ints): The flat tokens that the encoder sees, ascending.
     over_limit (Ints): Sentences in which entities were left out, as there were too many: their first flat token, their
         number of visible tokens, and the number of entities left out, shape (n_sentences, 3).
@@ -222,6 +240,7 @@ class Scores:
     span_scores: Floats
     pairs: Ints
     pair_scores: Floats
+    is_entity: Bools = field(default_factory=lambda: no_ints().astype(bool))
     tokens: Ints = field(default_factory=no_ints)
     over_limit: Ints = field(default_factory=lambda: numpy.zeros((0, 3), dtype="int64"))
     cut: Ints = field(default_factory=no_ints)

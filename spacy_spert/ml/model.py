@@ -21,7 +21,7 @@ from .span_head import SpanHeadBuilder, build_span_head
 
 # What to learn from depends on which tokens the encoder sees.
 Sampler = Callable[[Layout], Samples]
-# Training: logits of spans and pairs, and the samples they belong to.
+# Training: logits of spans and pairs of each pass, and the samples they belong to.
 SampleScores = Tuple[Floats2d, Floats2d, Samples]
 
 
@@ -41,15 +41,17 @@ class Training(NamedTuple):
 
     sampler (Sampler): Makes the samples.
     near_misses (NearMisses): Which spans are to be paired beside those of the samples.
+    passes (int): How often to score the samples, each time with a dropout of its own.
     """
 
     sampler: Sampler
     near_misses: NearMisses = NearMisses()
+    passes: int = 1
 
 
 InputT = Union[List[Doc], Tuple[List[Doc], Union[Training, Search]]]
 OutputT = Union[Scores, SampleScores]
-HeadInputT = Tuple[List[Floats2d], Layout, Samples, NearMisses]
+HeadInputT = Tuple[List[Floats2d], Layout, Samples, NearMisses, int]
 
 
 def build_spert(
@@ -193,7 +195,8 @@ def learn(
     tok2vec, head = model.get_ref("tok2vec"), model.get_ref("head")
     outputs, backprop_tok2vec = tok2vec.begin_update(docs)
     states, layout = read_outputs(model, docs, outputs)
-    scores, backprop_head = head.begin_update((states, layout, task.sampler(layout), task.near_misses))
+    inputs = states, layout, task.sampler(layout), task.near_misses, task.passes
+    scores, backprop_head = head.begin_update(inputs)
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> List[Doc]:
         d_states = backprop_head(d_scores)

@@ -6,7 +6,6 @@ scored in blocks of heads, so that memory does not grow with a document; what go
 in few copies, whatever the number of blocks.
 """
 
-from dataclasses import dataclass
 from typing import Iterator, List, Optional, Protocol, Tuple
 
 import numpy
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from .arrays import NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
 from .candidates import both_orders, near_miss_pairs
+from .encoded import Encoded, bring_together
 from .heads import Sizes, SpanFeatures
 from .plans import ContextPlan, ContextT, SpanPlan, Stretch
 from .pooling import Indices, PoolingT, pool_windows, to_host
@@ -38,42 +38,7 @@ class Decisions(Protocol):
 
     def choose_pairs(self, found: Found, sentences: Ints) -> Ints: ...
 
-    def relation_scores(self, logits: Floats) -> Floats: ...
-
-
-@dataclass
-class Encoded:
-    """The encoder's output, ready to be pooled.
-
-    embeddings (Tensor): All embeddings, shape (n_rows, width).
-    layout (Layout): Indices into them.
-    rows (Tensor): Those of the wordpieces, on the device, shape (n_pieces,).
-    contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
-    """
-
-    embeddings: Tensor
-    layout: Layout
-    rows: Tensor
-    contexts: Tensor
-
-    @property
-    def device(self) -> torch.device:
-        """RETURNS (torch.device): Where the embeddings are."""
-        return self.embeddings.device
-
-    @property
-    def whole(self) -> Stretch:
-        """RETURNS (Stretch): All tokens."""
-        return Stretch(self.layout, 0, len(self.layout.tokens))
-
-    def pieces(self, stretch: Stretch) -> Tensor:
-        """The wordpieces of some tokens.
-
-        stretch (Stretch): The tokens.
-        RETURNS (Tensor): Shape (n_pieces, width).
-        """
-        first, last = stretch.bounds
-        return self.embeddings.index_select(0, self.rows[first:last])
+    def relation_scores(self, logits: Floats, ends: Floats) -> Floats: ...
 
 
 class SpertNetwork(nn.Module):
@@ -119,37 +84,7 @@ class SpertNetwork(nn.Module):
         RETURNS (Encoded): What all other stages read.
         """
         # The encoder may work in half precision.
-        embeddings = (torch.cat(states) if len(states) > 1 else states[0]).to(self.width_embedding.weight.dtype)
-        n_sentences = len(layout.sentences) - 1
-        counts = numpy.bincount(layout.cls_sentences, minlength=n_sentences)
-        bounds = layout.offsets[layout.sentences]
-        # Without a special token a sentence is represented by the maximum over its wordpieces.
-        without = numpy.nonzero(counts == 0)[0]
-        lengths = numpy.diff(bounds)
-        indices = Indices()
-        rows, cls_rows, cls_sentences, n_windows, owners, own_rows = (
-            indices.add(array)
-            for array in (
-                layout.rows,
-                layout.cls_rows,
-                layout.cls_sentences,
-                counts[layout.cls_sentences],
-                numpy.repeat(without, lengths[without]),
-                layout.rows[numpy.repeat(counts == 0, lengths)],
-            )
-        )
-        indices.upload(embeddings.device)
-        contexts = embeddings.index_select(0, indices[cls_rows])
-        if (counts != 1).any():
-            # One that lies in several windows is represented by the mean of theirs.
-            shares = contexts / indices[n_windows][:, None].to(contexts)
-            zeros = embeddings.new_zeros(n_sentences, embeddings.shape[1])
-            contexts = zeros.index_add(0, indices[cls_sentences], shares)
-        if len(without):
-            targets = indices[owners][:, None].expand(-1, embeddings.shape[1])
-            pieces = embeddings.index_select(0, indices[own_rows])
-            contexts = contexts.scatter_reduce(0, targets, pieces, "amax", include_self=False)
-        return Encoded(embeddings, layout, indices[rows], contexts)
+        return bring_together(states, layout, self.width_embedding.weight.dtype)
 
     def classify(
         self, encoded: Encoded, spans: Ints, labels: Optional[Ints] = None, *, is_train: bool
@@ -201,7 +136,7 @@ class SpertNetwork(nn.Module):
         """Score every span of up to max_span_width tokens, from the terms of sentences, tokens and windows.
 
         encoded (Encoded): The encoder's output.
-        temperature (float): The logits are divided by it.
+        temperature (float): For calibrated probabilities the logits are divided by it.
         RETURNS (Windows): Label and probability of each.
         """
         layout = encoded.layout
@@ -220,17 +155,18 @@ class SpertNetwork(nn.Module):
             blocks.append((stretch, plan, indices.add(numpy.diff(layout.offsets[start : stretch.end + 1]))))
         indices.upload(encoded.device)
         context_terms = self.span_head.context_terms(encoded.contexts).index_select(0, indices[owners])
-        # Label, its probability and that of "none" side by side, so that they come back in one copy.
-        found = encoded.embeddings.new_empty(3, max_width, n_tokens)
+        # Side by side, so that they come back in one copy.
+        found = encoded.embeddings.new_empty(4 if temperature != 1.0 else 3, max_width, n_tokens)
         for stretch, plan, counts in blocks:
             features = plan.take(encoded.pieces(stretch), self.width_embedding.weight)
             terms = context_terms[stretch.start : stretch.end]
             end = min(stretch.start + BLOCK_TOKENS, n_tokens)
             for first, logits in self._window_logits(features, indices[counts], terms, max_width):
                 place = found[:, first : first + len(logits), stretch.start : end]
-                place.copy_(_summarize(logits[:, : end - stretch.start] / temperature))
-        labels, scores, none = to_host(found)
-        return Windows(labels.astype("int64"), scores.astype("float32"), none.astype("float32"))
+                place.copy_(_summarize(logits[:, : end - stretch.start], temperature))
+        labels, raw, none, *calibrated = to_host(found)
+        scores = calibrated[0] if calibrated else raw
+        return Windows(labels.astype("int64"), *(array.astype("float32") for array in (scores, raw, none)))
 
     def score_both_orders(self, encoded: Encoded, found: Found, pairs: Ints, *, given: bool = False) -> Floats:
         """Score pairs of found spans in both orders, from the terms of contexts, heads and tails.
@@ -261,7 +197,7 @@ class SpertNetwork(nn.Module):
                 parts.append((pool, indices.add(part[:, 0]), indices.add(part[:, 1])))
             blocks.append((stretch, plan, labels, parts))
         indices.upload(encoded.device)
-        logits = []
+        logits: List[Tensor] = []
         for stretch, plan, labels, parts in blocks:
             pieces = encoded.pieces(stretch)
             features = plan.take(pieces, self.width_embedding.weight)
@@ -274,9 +210,11 @@ class SpertNetwork(nn.Module):
             for pool, one, two in parts:
                 pooled = pool.take(pieces, encoded.contexts, self.relation_head.empty_context)
                 terms = self.relation_head.context_terms(pooled, pool.distances)
-                for head, tail in ((indices[one], indices[two]), (indices[two], indices[one])):
-                    pair_terms = as_head.index_select(0, head) + as_tail.index_select(0, tail)
-                    logits.append(self.relation_head.score(terms + pair_terms, False))
+                orders = (
+                    terms + (as_head.index_select(0, head) + as_tail.index_select(0, tail))
+                    for head, tail in ((indices[one], indices[two]), (indices[two], indices[one]))
+                )
+                logits.extend(self.relation_head.score_both(*orders))
         # One order after the other for each part; side by side for each pair.
         both = [torch.stack(logits[i : i + 2], dim=1) for i in range(0, len(logits), 2)]
         return to_host(torch.cat(both)).astype("float32")
@@ -284,7 +222,12 @@ class SpertNetwork(nn.Module):
     # All of them
 
     def forward(
-        self, states: List[Tensor], layout: Layout, samples: Samples, near_misses: NearMisses = NO_NEAR_MISSES
+        self,
+        states: List[Tensor],
+        layout: Layout,
+        samples: Samples,
+        near_misses: NearMisses = NO_NEAR_MISSES,
+        passes: int = 1,
     ) -> Tuple[Tensor, Tensor, Samples]:
         """Score the samples of a training batch.
 
@@ -292,8 +235,10 @@ class SpertNetwork(nn.Module):
         layout (Layout): Indices into the concatenation of states.
         samples (Samples): Spans and pairs.
         near_misses (NearMisses): Which spans are to be paired beside those of the samples.
-        RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (n_spans, 1 + n_entity_labels), and of the
-            pairs, shape (n_pairs, n_relation_labels), and the samples with the further pairs.
+        passes (int): How often to score them, each time with a dropout of its own.
+        RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (passes * n_spans, 1 + n_entity_labels),
+            and of the pairs, shape (passes * n_pairs, n_relation_labels), one pass after the other, and the samples
+            with the further pairs.
         """
         encoded = self.encode(states, layout)
         given = samples.span_labels if samples.given else None
@@ -309,6 +254,10 @@ class SpertNetwork(nn.Module):
                 )
             )
         pair_logits = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
+        for _ in range(passes - 1):
+            features, more_spans = self.classify(encoded, samples.spans, given, is_train=True)
+            more_pairs = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
+            span_logits, pair_logits = torch.cat([span_logits, more_spans]), torch.cat([pair_logits, more_pairs])
         return span_logits, pair_logits, samples
 
     @torch.inference_mode()
@@ -334,15 +283,19 @@ class SpertNetwork(nn.Module):
         else:
             found = Found.given(layout.visible(given.spans), given.labels)
         pairs = no_rows() if self.relation_head is None else decisions.choose_pairs(found, layout.sentences)
-        logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
+        pair_logits = self.score_both_orders(encoded, found, pairs, given=given is not None)
+        orders = both_orders(pairs)
         over_limit = found.over_limit.copy()
         over_limit[:, 0] = layout.tokens[over_limit[:, 0]]
         return Scores(
             spans=layout.flat(found.spans) if given is None else given.spans,
             span_labels=found.labels,
             span_scores=found.scores,
-            pairs=both_orders(pairs),
-            pair_scores=decisions.relation_scores(logits.reshape(2 * len(pairs), self.sizes.n_relation_labels)),
+            pairs=orders,
+            pair_scores=decisions.relation_scores(
+                pair_logits.reshape(len(orders), self.sizes.n_relation_labels), found.raw[orders]
+            ),
+            is_entity=found.is_entity,
             tokens=layout.tokens,
             over_limit=over_limit,
             cut=layout.cut,
@@ -410,8 +363,12 @@ class SpertNetwork(nn.Module):
         return Stretch(layout, start, end)
 
 
-def _summarize(logits: Tensor) -> Tensor:
-    """The label of each span, its probability and that of "none", shape (3, ...)."""
+def _summarize(logits: Tensor, temperature: float) -> Tensor:
+    """The label of each span, its probability and that of "none", and its probability at a temperature other than 1,
+    shape (3 or 4, ...)."""
     best, labels = logits[..., 1:].max(dim=-1)
     total = logits.logsumexp(dim=-1)
-    return torch.stack([labels + 1.0, (best - total).exp(), (logits[..., 0] - total).exp()])
+    rows = [labels + 1.0, (best - total).exp(), (logits[..., 0] - total).exp()]
+    if temperature != 1.0:
+        rows.append((best / temperature - (logits / temperature).logsumexp(dim=-1)).exp())
+    return torch.stack(rows)

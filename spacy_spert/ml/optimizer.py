@@ -1,10 +1,12 @@
 """AdamW as the paper uses it: one gradient norm over all weights, no decay on biases and layer norms."""
 
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Optional, Set, Tuple
 
 import torch
-from thinc.api import Model, Optimizer, xp2torch
+from thinc.api import Model, Optimizer, torch2xp, xp2torch
 from thinc.types import FloatsXd
+
+from ..errors import Errors
 
 KeyT = Tuple[int, str]
 
@@ -17,6 +19,7 @@ def build_adamw(
     weight_decay: float = 0.01,
     grad_clip: float = 1.0,
     head_learn_rate: Any = None,
+    averages_decay: float = 0.0,
 ) -> Optimizer:
     """Create the optimizer. Register name: "spacy-spert.AdamW.v1".
 
@@ -28,8 +31,14 @@ def build_adamw(
     grad_clip (float): Highest norm of the gradient of all weights together; 0.0 for no limit.
     head_learn_rate (Optional[Union[float, Schedule]]): The learning rate of the layers of `spert` components, their
         encoders aside; by default that of all others.
+    averages_decay (float): What is scored and saved is a moving average of the weights, of which each step keeps this
+        share; at first less, so that the first weights are soon forgotten. 0.0 for the weights themselves. Weights
+        beside a `spert` component in the pipeline are averaged, too.
     RETURNS (Optimizer): The optimizer.
+    RAISES (ValueError): If averages_decay is not from 0 to below 1.
     """
+    if not 0.0 <= averages_decay < 1.0:
+        raise ValueError(Errors.S114.format(value=averages_decay))
     return AdamW(
         learn_rate,
         beta1=beta1,
@@ -39,6 +48,7 @@ def build_adamw(
         grad_clip=grad_clip,
         use_averages=False,
         head_learn_rate=head_learn_rate,
+        averages_decay=averages_decay,
     )
 
 
@@ -50,18 +60,38 @@ class AdamW(Optimizer):
     thinc asks for schedules anyway; if you don't, the step is made when the same weights come again.
     """
 
-    __slots__ = ["head_learn_rate", "_heads", "_weights", "_arrays", "_gradients", "_pending", "_adamw"]
+    __slots__ = [
+        "head_learn_rate",
+        "averages_decay",
+        "_heads",
+        "_modules",
+        "_weights",
+        "_arrays",
+        "_gradients",
+        "_pending",
+        "_adamw",
+        "_means",
+        "_steps",
+    ]
 
     head_learn_rate: Optional[float]
+    averages_decay: float
     _heads: Set[int]
     _adamw: Optional[torch.optim.AdamW]
     _weights: Dict[KeyT, torch.nn.Parameter]
     _arrays: Dict[KeyT, FloatsXd]
     _gradients: Dict[KeyT, torch.Tensor]
     _pending: Dict[KeyT, torch.nn.Parameter]
+    _modules: Dict[int, torch.nn.Module]
+    _means: Dict[KeyT, torch.Tensor]
+    _steps: int
 
-    def __init__(self, *args: Any, head_learn_rate: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, head_learn_rate: Any = None, averages_decay: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.averages_decay = averages_decay
+        self._modules = {}
+        self._means = {}
+        self._steps = 0
         if head_learn_rate is not None and not isinstance(head_learn_rate, (float, int)):
             self.schedules["head_learn_rate"] = head_learn_rate
             head_learn_rate = next(head_learn_rate)
@@ -117,6 +147,39 @@ class AdamW(Optimizer):
         """
         self._heads.update(shim.id for shim in model.shims)
 
+    def add_models(self, models: Iterable[Model]) -> None:
+        """Make known which torch modules the weights belong to. Without that they can't be averaged.
+
+        models (Iterable[Model]): The models of a pipeline.
+        """
+        for model in models:
+            for node in model.walk():
+                # Shims have no public access to the module that they wrap.
+                self._modules.update((shim.id, shim._model) for shim in node.shims if hasattr(shim, "_model"))
+
+    @property
+    def averages(self) -> Optional[Dict[Any, Any]]:
+        """The averaged weights, with the keys that `nlp.use_params` wants. All that a torch module has are among them,
+        as it takes all or none.
+
+        RETURNS (Optional[Dict[Any, Any]]): The weights; None if they are not averaged.
+        """
+        if not self._means:
+            return None
+        averages: Dict[Any, Any] = {
+            key: torch2xp(mean) for key, mean in self._means.items() if key[0] not in self._modules
+        }
+        for number, module in self._modules.items():
+            if any(key[0] == number for key in self._means):
+                for name, weights in module.state_dict().items():
+                    averages[f"pytorch_{number}_{name}"] = torch2xp(self._means.get((number, name), weights))
+        return averages
+
+    @averages.setter
+    def averages(self, averages: Any) -> None:
+        # Thinc's own, which it makes in vain for torch.
+        pass
+
     def _add(self, key: KeyT) -> None:
         # spaCy's models keep their weights apart, so that one group each costs nothing but a dictionary.
         if self._adamw is None:
@@ -137,4 +200,18 @@ class AdamW(Optimizer):
         self._adamw.step()
         for parameter in self._pending.values():
             parameter.grad = None
+        if self.averages_decay:
+            self._average()
         self._pending.clear()
+
+    def _average(self) -> None:
+        """Move the averages on."""
+        self._steps += 1
+        decay = min(self.averages_decay, (1 + self._steps) / (10 + self._steps))
+        for key in self._pending.keys() - self._means.keys():
+            self._means[key] = self._weights[key].detach().clone()
+        keys = list(self._pending)
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                [self._means[key] for key in keys], [self._weights[key].detach() for key in keys], 1 - decay
+            )

@@ -1,12 +1,13 @@
 """What a pair of spans is scored on, and how (section 3.2 of the paper)."""
 
 from functools import partial
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Tuple
 
 import numpy
 import torch
 from torch import Tensor, nn
 
+from ..errors import Errors
 from .arrays import Ints
 from .heads import ConcatLinear, Output, Sizes, SpanFeatures
 
@@ -24,6 +25,7 @@ def build_relation_head(
     empty_context: bool = False,
     distance: int = 0,
     edges: bool = False,
+    inverse: bool = False,
 ) -> RelationHeadBuilder:
     """The relation classifier. Register name: "spacy-spert.RelationHead.v1". By default that of the paper, a linear
     layer over context, head, tail and their widths.
@@ -36,9 +38,13 @@ def build_relation_head(
     empty_context (bool): Whether a learned vector stands for the context where nothing lies between head and tail.
     distance (int): Width of a learned embedding of the number of tokens between head and tail; 0 for none.
     edges (bool): Whether the first and the last wordpiece of head and tail stand beside the pooled ones.
+    inverse (bool): Whether a pair is also scored the other way round, as what is related by the inverse of each label;
+        both scores are added up. Needs a hidden layer, as a linear one would only be written as a sum of two.
+    RAISES (ValueError): If `inverse` comes without a hidden layer.
     RETURNS (Callable[[Sizes], RelationHead]): Makes the head, when the sizes are known.
     """
-
+    if inverse and not hidden_width:
+        raise ValueError(Errors.S112)
     # No closure: a pipeline must be picklable, for workers that are not forked.
     return partial(
         RelationHead,
@@ -49,6 +55,7 @@ def build_relation_head(
         empty_context=empty_context,
         distance=distance,
         edges=edges,
+        inverse=inverse,
     )
 
 
@@ -85,6 +92,7 @@ class RelationHead(nn.Module):
         empty_context: bool,
         distance: int,
         edges: bool,
+        inverse: bool = False,
     ):
         super().__init__()
         dropout = sizes.dropout if dropout is None else dropout
@@ -103,6 +111,7 @@ class RelationHead(nn.Module):
         self.dropout = dropout
         self.layer = ConcatLinear(parts, hidden_width or sizes.n_relation_labels)
         self.output = Output(hidden_width, sizes.n_relation_labels, dropout, logit_dropout)
+        self.inverse = Output(hidden_width, sizes.n_relation_labels, dropout, logit_dropout) if inverse else None
         self.distance_embedding = nn.Embedding(len(DISTANCES) + 1, distance) if distance else None
         self.empty_context = nn.Parameter(torch.zeros(sizes.width)) if empty_context else None
 
@@ -122,14 +131,10 @@ class RelationHead(nn.Module):
         is_train (bool): Whether to drop out.
         RETURNS (Tensor): Logits, shape (n_pairs, n_relation_labels).
         """
-        inputs: Dict[str, Tensor] = {"context": contexts}
-        for side, spans in (("head", heads), ("tail", tails)):
-            inputs.update({name: part for name, part in _named(side, spans).items() if name in self.layer.parts})
-        if self.distance_embedding is not None:
-            inputs["distance"] = self.distance_embedding(distances)
-        return self.score(
-            self.layer(nn.functional.dropout(self.layer.concat(inputs), self.dropout, is_train)), is_train
-        )
+        logits = self.score(self._hidden(contexts, heads, tails, distances, is_train), is_train)
+        if self.inverse is None:
+            return logits
+        return logits + self.inverse(self._hidden(contexts, tails, heads, distances, is_train), is_train)
 
     def side_terms(self, side: str, spans: SpanFeatures) -> Tensor:
         """The terms of spans as head or as tail.
@@ -162,6 +167,28 @@ class RelationHead(nn.Module):
         RETURNS (Tensor): Shape (..., n_relation_labels).
         """
         return self.output(hidden, is_train)
+
+    def score_both(self, hidden: Tensor, reverse: Tensor) -> Tuple[Tensor, Tensor]:
+        """From the sums of the terms of pairs and of their reverses to logits, in prediction.
+
+        hidden (Tensor): Shape (..., hidden).
+        reverse (Tensor): Those with head and tail exchanged, same shape.
+        RETURNS (Tuple[Tensor, Tensor]): Logits of the pairs and of the reverses, shape (..., n_relation_labels).
+        """
+        logits, reverse_logits = self.score(hidden, False), self.score(reverse, False)
+        if self.inverse is None:
+            return logits, reverse_logits
+        return logits + self.inverse(reverse, False), reverse_logits + self.inverse(hidden, False)
+
+    def _hidden(
+        self, contexts: Tensor, heads: SpanFeatures, tails: SpanFeatures, distances: Tensor, is_train: bool
+    ) -> Tensor:
+        inputs: Dict[str, Tensor] = {"context": contexts}
+        for side, spans in (("head", heads), ("tail", tails)):
+            inputs.update({name: part for name, part in _named(side, spans).items() if name in self.layer.parts})
+        if self.distance_embedding is not None:
+            inputs["distance"] = self.distance_embedding(distances)
+        return self.layer(nn.functional.dropout(self.layer.concat(inputs), self.dropout, is_train))
 
 
 def _named(side: str, spans: SpanFeatures) -> Dict[str, Tensor]:

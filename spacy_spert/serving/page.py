@@ -1,13 +1,12 @@
 """The page of the service: text in, entities and relations drawn as in the report."""
 
 from html import escape
-from string import Template
 from typing import Any, Dict, Mapping, Optional, Sequence
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from ..evaluation.assets import policy, read_asset
+from ..evaluation.assets import make_page, read_asset
 from ..evaluation.drawing import N_COLOURS, draw_entities, draw_relations
 from ..relations import Relation
 
@@ -24,11 +23,13 @@ def render_page(model: str, entity_labels: Sequence[str], relation_labels: Seque
     style = read_asset("page.css") + "\n" + read_asset("serve.css", __package__)
     colours = colours_of(entity_labels)
     marks = (f'<mark class="c{colours[label]}">{escape(label)}</mark>' for label in entity_labels)
-    return Template(read_asset("serve.html", __package__)).substitute(
-        policy=policy(style, script, "connect-src 'self'", "form-action 'none'"),
-        style=style,
-        script=script,
-        title=escape(model),
+    return make_page(
+        read_asset("serve.html", __package__),
+        model,
+        style,
+        script,
+        "connect-src 'self'",
+        "form-action 'none'",
         entities=" ".join(marks) or "none",
         relations=escape(", ".join(relation_labels)) or "none",
     )

@@ -65,6 +65,40 @@ def test_a_pipeline_compared_with_itself(paths):
     assert {(each.difference, each.low, each.high) for each in differences} == {(0.0, 0.0, 0.0)}
 
 
+def test_data_on_stdin(paths):
+    data = paths[2].read_bytes()
+    result = CliRunner().invoke(app, ["spert", "compare", *map(str, paths[:2]), "-", "--samples", "5"], input=data)
+    assert result.exit_code == 0 and f"of {len(TEXTS)} documents" in printed(result)
+    result = CliRunner().invoke(app, ["spert", "compare", *map(str, paths[:2]), "-"], input=b"other")
+    assert result.exit_code == 1 and "Can't read stdin as spaCy's binary format" in printed(result)
+
+
+def test_sentence_marks_of_the_data(paths, tmp_path):
+    nlp = spacy.load(paths[0])
+    docs = [example.reference for example in make_examples(nlp)]
+    for doc in docs:
+        for token in doc:
+            token.is_sent_start = True
+    DocBin(docs=docs).to_disk(tmp_path / "marked.spacy")
+    result = run(*paths[:2], tmp_path / "marked.spacy", "--given-sentences", "--samples", 5)
+    assert f"{len(TEXTS)} of {len(TEXTS)} documents have sentence marks, which were used" in printed(result)
+    # No relation fits into a sentence of one token.
+    comparison = compare(*map(str, paths[:2]), tmp_path / "marked.spacy", given_sentences=True, samples=5)
+    assert [document.predicted._.relations for document in comparison.one.documents] == [()] * len(TEXTS)
+
+
+def test_symmetric_relations_count_as_the_configs_say(paths, tmp_path):
+    for name, symmetric in (("c", "directed"), ("d", "directed"), ("e", "twice")):
+        nlp = spacy.load(paths[0], config={"components.spert.scorer.symmetric": symmetric})
+        nlp.to_disk(tmp_path / name)
+    settings = {"data_path": paths[2], "samples": 5}
+    comparison = compare(str(tmp_path / "c"), str(tmp_path / "d"), **settings)
+    assert comparison.one.symmetric == comparison.other.symmetric == "directed"
+    with pytest.raises(ValueError, match=r"in different ways \('directed' and 'twice'\).*--symmetric"):
+        compare(str(tmp_path / "c"), str(tmp_path / "e"), **settings)
+    assert compare(str(tmp_path / "c"), str(tmp_path / "e"), symmetric="once", **settings).other.symmetric == "once"
+
+
 def test_gold_entities_are_given_to_both(paths):
     comparison = compare(*map(str, paths[:2]), paths[2], gold_entities=True, samples=10)
     assert list(comparison.differences) == ["rels", "rels_strict"]

@@ -592,14 +592,24 @@ def test_full_disk(tmp_path, model, expected):
         (["in.jsonl", "folder", "--to", "csv"], "is a folder"),
         (["in.json", "out.jsonl"], "Can't tell the format of {path}/in.json by its name. Give it with '--from'"),
         (["in.jsonl", "out.tsv"], "Give it with '--to'. Formats are: jsonl, csv"),
+        (["in.jsonl", "out.brat"], "Give it with '--to'. Formats are: jsonl, csv, brat, doccano"),
         (["in.jsonl", "out.jsonl", "--to", "spacy"], "Unknown format 'spacy'. Choose one of: jsonl, csv"),
         (["in.jsonl", "old.jsonl", "--resume", "--force"], "Can't use --resume with --force"),
         (["in.jsonl", "-", "--resume"], "Can't use --resume with the output -"),
+        (["in.jsonl", "-", "--to", "brat"], "This format is a folder of files, which stdout can't be"),
+        (["in.jsonl", "new", "--to", "brat", "--resume"], "Can't use --resume with --to brat. The folder appears only"),
+        (["in.jsonl", "new", "--to", "brat", "--force"], "Can't use --force with --to brat. The folder appears only"),
+        (["in.jsonl", "full", "--to", "brat"], "full is there already. This format is a folder of files"),
+        (["in.jsonl", "new", "--to", "csv", "-o", "offsets=utf16"], "'csv' has no options, got: offsets"),
+        (["in.jsonl", "new", "--to", "prodigy", "-o", "offsets=utf16"], "'prodigy' has no option 'offsets'"),
+        (["in.jsonl", "new", "--to", "doccano", "-o", "offsets=x"], "Unknown unit of offsets 'x'"),
         (["in.jsonl", "/dev/null", "--to", "csv", "--resume"], "Can't use --resume with the output /dev/null"),
     ],
 )
 def test_wrong_arguments(tmp_path, source, args, message):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes").touch()
     (tmp_path / "in.json").write_text("{}")
     (tmp_path / "old.jsonl").write_text("before")
     files = sorted(tmp_path.iterdir())

@@ -53,6 +53,26 @@ def test_int8_with_check(model, dev, tmp_path):
     assert b"MatMulInteger" in ops
 
 
+def test_batches_stay_as_they_were(model, dev, tmp_path, monkeypatch):
+    """Also where both are timed, which is done in batches that suit the device."""
+    import spacy_spert.optimization
+
+    sizes = []
+    measure = spacy_spert.optimization.measure_pipelines
+
+    def measured(pipelines, *args):
+        sizes.extend(nlp.get_pipe("transformer").cfg["max_batch_items"] for nlp in pipelines.values())
+        return measure(pipelines, *args)
+
+    monkeypatch.setattr(spacy_spert.optimization, "measure_pipelines", measured)
+    optimize(model, tmp_path / "out", check=dev)
+    assert sizes == [512, 512]
+    nlp = spacy.load(tmp_path / "out")
+    assert nlp.get_pipe("transformer").cfg["max_batch_items"] == 4096
+    # The model as it was.
+    assert spacy.load(model).get_pipe("transformer").cfg["max_batch_items"] == 4096
+
+
 def test_too_much_is_lost(model, dev, tmp_path, monkeypatch):
     """With weights of which nothing but their sign is left."""
     import spacy_spert.optimization

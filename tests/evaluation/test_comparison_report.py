@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-from browser import Browser, Page, find_browser
 from test_report import Tree
 from util import make_evaluation
 
@@ -80,26 +78,18 @@ def test_pipelines_that_agree():
     assert page.texts("article") == [] and "1 documents, of which 0 differ" in "".join(page.texts("p"))
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("There is no Chromium; the variable CHROME can name one")
-    with Browser(find_browser(), tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
 def shown(page):
-    return page.run(
+    return page.evaluate(
         "[...document.querySelectorAll('#list > article')].filter(e => e.checkVisibility())"
         ".map(e => +e.querySelector('h3').textContent.split(' ')[1])"
     )
 
 
-def test_documents_are_filtered(browser, tmp_path):
+def test_documents_are_filtered(open_page, tmp_path):
     path = tmp_path / "comparison.html"
     path.write_text(PAGE, encoding="utf8")
-    page = Page(browser, path.as_uri())
-    assert page.run("document.querySelector('#shown').textContent") == "2 of 2 documents"
+    page = open_page(path.as_uri())
+    assert page.evaluate("document.querySelector('#shown').textContent") == "2 of 2 documents"
     assert shown(page) == [2, 3]
     page.click("input[value=only-B-wrong]")
     assert shown(page) == [3]
@@ -107,15 +97,15 @@ def test_documents_are_filtered(browser, tmp_path):
     page.click("input[value=only-B-right]")
     assert shown(page) == [2]
     page.click("button[type=reset]")
-    page.run("new Promise(resolve => setTimeout(resolve))")
+    page.evaluate("new Promise(resolve => setTimeout(resolve))")
     assert shown(page) == [2, 3]
 
 
-def test_nothing_in_the_data_is_run(browser, tmp_path):
+def test_nothing_in_the_data_is_run(open_page, tmp_path):
     text = f"{EVIL} <img/src=x/onerror=document.title='run'> ."
     side = (text, [(0, 1, EVIL), (1, 2, '"><script>document.title=1</script>')], [])
     path = tmp_path / "evil.html"
     path.write_text(render([(side, (text, [], []))], [((text, [], []), (text, [], []))]), encoding="utf8")
-    page = Page(browser, path.as_uri())
-    assert page.run("document.title") == "one and two on dev.spacy"
-    assert page.run("document.querySelectorAll('#list img, #list script').length") == 0
+    page = open_page(path.as_uri())
+    assert page.evaluate("document.title") == "one and two on dev.spacy"
+    assert page.evaluate("document.querySelectorAll('#list img, #list script').length") == 0

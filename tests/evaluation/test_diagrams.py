@@ -11,6 +11,7 @@ from spacy_spert.evaluation.constraints import count_removed_pairs
 from spacy_spert.evaluation.diagrams import LEFT, SIZE, TOP, draw_precision_recall, draw_reliability
 from spacy_spert.evaluation.report import render_report
 from spacy_spert.evaluation.run import evaluate_pipeline
+from spacy_spert.relations import set_relations
 
 
 @pytest.fixture
@@ -95,3 +96,54 @@ def test_pairs_that_types_remove_are_counted(nlp):
     assert evaluation.removed_pairs == {("LOC", "ORG"): 6, ("LOC", "PER"): 2, ("ORG", "ORG"): 2, ("LOC", "LOC"): 2}
     assert ["LOC", "ORG", 6] in evaluation.to_json()["removed_pairs"]
     assert "Pairs that can't be related by their types" in Tree(render_report(evaluation, "m", "d")).texts("caption")
+
+
+@pytest.fixture(scope="module")
+def drawn(trained, tmp_path_factory):
+    """A report of a pipeline that finds all, of which the gold data of the first document lacks the relations."""
+    nlp = clone(trained)
+    examples = make_examples(nlp)
+    set_relations(examples[0].reference, [])
+    evaluation = evaluate_pipeline(nlp, examples)
+    path = tmp_path_factory.mktemp("diagrams") / "report.html"
+    path.write_text(render_report(evaluation, "m", "d"), encoding="utf8")
+    return evaluation, path.as_uri()
+
+
+TOOLTIP = """bar => {
+    bar.scrollIntoView({block: "center"});
+    const {x, y, width, height} = bar.getBoundingClientRect();
+    return document.elementFromPoint(x + width / 2, y + height - 2).closest("g").querySelector("title").textContent;
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_diagrams_in_a_browser(open_page, complaints, drawn, width):
+    evaluation, url = drawn
+    page = open_page(url, width=width)
+    diagrams = page.locator("figure.diagram")
+    assert diagrams.count() == 2 + 3
+    for i in range(diagrams.count()):
+        diagrams.nth(i).scroll_into_view_if_needed()
+        box = diagrams.nth(i).locator("svg").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert box["width"] > 200 and box["height"] > 200
+    # All five stand side by side as far as there is room.
+    tops = {diagrams.nth(i).bounding_box()["y"] for i in range(5)}
+    assert len(tops) == (5 if width == 360 else 2)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") and page.evaluate("innerWidth") == width
+    for i, (candidates, kept) in enumerate(evaluation.coming_out.values()):
+        bins = [each for each in reliability(candidates.scores[kept], candidates.right[kept]) if each.n]
+        assert bins and diagrams.nth(i).locator("circle.mean").count() == len(bins)
+        bars = diagrams.nth(i).locator("rect.bar")
+        assert bars.count() == len(bins)
+        for j, each in enumerate(bins):
+            if each.right:
+                told = f"{each.n} with scores from {each.low:.2f} to {each.high:.2f}: {each.right:.2f} right"
+                assert bars.nth(j).evaluate(TOOLTIP) == told
+    # Not all relations are right, so that a bar ends below the top.
+    assert min(each.right for each in bins) < 1
+    curves = page.locator("figure.diagram:has(polyline.curve)")
+    assert curves.count() == 3 and curves.locator("circle.chosen").count() == 3
+    assert all(curves.nth(i).locator("circle.chosen").is_visible() for i in range(3))
+    assert complaints == []

@@ -5,7 +5,6 @@ import json
 import os
 
 import pytest
-from browser import Browser, Page, find_browser
 from spacy import displacy
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
@@ -14,8 +13,6 @@ from util import make_doc, make_evaluation
 from spacy_spert import displacy_relations
 from spacy_spert.evaluation.report import render_report
 from spacy_spert.relations import Relation, set_entities
-
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="There is no Chromium; the variable CHROME can name one")
 
 TEXT = "Ann Lee works for Acme Labs in Bonn ."
 ENTITIES = [(0, 2, "PER"), (4, 6, "ORG"), (7, 8, "LOC")]
@@ -55,12 +52,6 @@ def nearly(number, doc):
     return [Relation(spans[1], spans[2], "based_in", 0.375)] if number == 9 else []
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Browser(find_browser(), tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
 def write(path, evaluation):
     path.write_text(render_report(evaluation, "model", "dev.spacy"), encoding="utf8")
     return path.as_uri()
@@ -72,48 +63,43 @@ def url(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, url):
-    return Page(browser, url)
+def page(open_page, url):
+    return open_page(url)
 
 
 def shown(page):
     """The numbers of the documents that can be seen, and what the page says of them."""
-    numbers = page.run(
+    numbers = page.evaluate(
         "[...document.querySelectorAll('#list > article')].filter(e => e.checkVisibility())"
         ".map(e => +e.querySelector('h3').textContent.split(' ')[1])"
     )
-    assert page.run("document.querySelector('#shown').textContent") == f"{len(numbers)} of {len(PAIRS)} documents"
+    assert page.evaluate("document.querySelector('#shown').textContent") == f"{len(numbers)} of {len(PAIRS)} documents"
     return sorted(numbers)
 
 
 def errors(page):
     """The kinds of errors that can be seen."""
-    return page.run(
+    return page.evaluate(
         "[...document.querySelectorAll('li[data-kind]')].filter(e => e.checkVisibility()).map(e => e.dataset.kind)"
     )
 
 
-def choose(page, name, value):
-    """Put a value into a control, as typing into it or choosing from it does."""
-    page.run(
-        f"(() => {{ const e = document.forms[0].elements[{json.dumps(name)}]; e.value = {json.dumps(value)};"
-        " e.dispatchEvent(new Event('input', {bubbles: true})); })()"
-    )
+def search(page, text):
+    page.locator("[name=text]").fill(text)
 
 
 def choose_label(page, label):
-    find = f"[...document.querySelectorAll('option')].find(e => e.textContent === {json.dumps(label)}).value"
-    choose(page, "label", page.run(find))
+    page.locator("[name=label]").select_option(label=label)
 
 
 def click_kind(page, kind):
     page.click(f"input[value={kind}]")
 
 
-def test_page_opens_without_complaints(page):
+def test_page_opens_without_complaints(page, complaints):
     assert shown(page) == list(range(1, 12))
-    assert page.complaints() == []
-    assert page.run("document.querySelectorAll('figure svg').length") == 3
+    assert complaints == []
+    assert page.evaluate("document.querySelectorAll('figure svg').length") == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,9 +111,9 @@ def test_filter_by_kind(page, kind):
     assert shown(page) == list(range(1, 12))
 
 
-def test_errors_of_other_kinds_and_labels_are_hidden(browser, tmp_path):
+def test_errors_of_other_kinds_and_labels_are_hidden(open_page, tmp_path):
     evaluation = make_evaluation([((TEXT, ENTITIES[1:], [(0, 1, "near")]), GOLD)])
-    page = Page(browser, write(tmp_path / "report.html", evaluation))
+    page = open_page(write(tmp_path / "report.html", evaluation))
     assert errors(page) == ["missed-entity", "wrong-relation-label", "missed-pair"]
     click_kind(page, "missed-entity")
     click_kind(page, "missed-pair")
@@ -142,9 +128,9 @@ def test_several_kinds_add_up(page):
     assert shown(page) == [3, 10]
 
 
-def test_kinds_without_errors_can_not_be_chosen(browser, tmp_path):
-    page = Page(browser, write(tmp_path / "report.html", make_evaluation([(GOLD, GOLD)])))
-    assert page.run("document.querySelectorAll('[name=kind]:disabled').length") == 9
+def test_kinds_without_errors_can_not_be_chosen(open_page, tmp_path):
+    page = open_page(write(tmp_path / "report.html", make_evaluation([(GOLD, GOLD)])))
+    assert page.evaluate("document.querySelectorAll('[name=kind]:disabled').length") == 9
 
 
 def test_only_documents_with_errors(page):
@@ -182,70 +168,65 @@ def test_label_and_errors_together(page):
     "text, numbers", [("note", [2]), ("NOTHING OF", [2]), ("acme labs in", [1, *WITH_ERRORS]), ("PER", [])]
 )
 def test_search_in_text(page, text, numbers):
-    choose(page, "text", text)
+    search(page, text)
     assert shown(page) == numbers
 
 
 def test_search_and_kind_together(page):
-    choose(page, "text", "note")
+    search(page, "note")
     click_kind(page, "missed-pair")
     assert shown(page) == []
 
 
 def test_show_all(page):
-    choose(page, "text", "note")
+    search(page, "note")
     choose_label(page, "PER")
     click_kind(page, "missed-pair")
     page.click("[name=errors]")
     assert shown(page) == []
     page.click("button")
-    page.run("new Promise(done => setTimeout(done))")
+    page.evaluate("new Promise(done => setTimeout(done))")
     assert shown(page) == list(range(1, 12))
     assert len(errors(page)) == len(KINDS)
 
 
-def test_keyboard(page):
+def test_keyboard(page, complaints):
     """The first control is reached with the tabulator and changed with the space bar; Enter sends nothing."""
-
-    def press(key, code, text=""):
-        for kind in ("keyDown", "keyUp"):
-            page.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, text=text)
-
-    page.run("document.querySelector('[name=kind]').focus()")
-    press(" ", 32, " ")
+    page.evaluate("document.querySelector('[name=kind]').focus()")
+    page.keyboard.press("Space")
     assert shown(page) == [3]
     for _ in range(20):
-        press("Tab", 9)
-        if page.run("document.activeElement.name") == "text":
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name") == "text":
             break
-    page.call("Input.insertText", text="nothing")
-    press("Enter", 13, "\r")
-    page.run("new Promise(done => setTimeout(done, 300))")
-    assert page.run("location.search") == ""
+    page.keyboard.type("nothing")
+    page.keyboard.press("Enter")
+    page.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert page.evaluate("location.search") == ""
     assert shown(page) == []
-    assert page.complaints() == []
+    assert complaints == []
 
 
 def test_every_control_has_a_name(page):
-    assert page.run("[...document.querySelectorAll('input, select')].every(e => e.labels.length === 1)")
-    assert page.run("document.documentElement.lang") == "en"
+    assert page.evaluate("[...document.querySelectorAll('input, select')].every(e => e.labels.length === 1)")
+    assert page.evaluate("document.documentElement.lang") == "en"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_page_is_not_wider_than_the_window(browser, tmp_path, width):
+def test_page_is_not_wider_than_the_window(open_page, tmp_path, width):
     long = ["Donau" + "dampfschiff" * 20, *"abcdefghij" * 8]
     entities = [(i, i + 1, "LONG_LABEL_" * 9 if i == 4 else "X") for i in range(0, 40, 4)]
     side = (" ".join(long), entities, [(i, i + 1, "related_" * 8) for i in range(9)])
     empty = (side[0], [], [])
     evaluation = make_evaluation([*PAIRS, (side, empty), (empty, side)])
-    page = Page(browser, write(tmp_path / "report.html", evaluation), width=width, height=844)
-    page.run("document.querySelector('details').open = true")
+    page = open_page(write(tmp_path / "report.html", evaluation), width=width, height=844)
+    page.evaluate("document.querySelector('details').open = true")
     # Otherwise what is out of sight is not laid out, and what is too wide is cut.
-    page.run("document.querySelectorAll('article').forEach(e => e.style.contentVisibility = 'visible')")
-    assert page.run("innerWidth") == width
-    assert page.run("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate("document.querySelectorAll('article').forEach(e => e.style.contentVisibility = 'visible')")
+    assert page.evaluate("innerWidth") == width
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # Wide drawings scroll in their own boxes.
-    assert page.run("[...document.querySelectorAll('.arcs')].some(e => e.scrollWidth > e.clientWidth)")
+    assert page.evaluate("[...document.querySelectorAll('.arcs')].some(e => e.scrollWidth > e.clientWidth)")
 
 
 CONTRAST = """
@@ -277,13 +258,13 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_contrast(browser, tmp_path, dark):
+def test_contrast(open_page, tmp_path, dark):
     entities = [(i, i + 1, f"L{i}") for i in range(8)] + [(0, 2, "L8"), (0, 3, "L9")]
     many = (TEXT, entities, [(i, i + 1, "r") for i in range(9)])
-    page = Page(browser, write(tmp_path / "report.html", make_evaluation([*PAIRS, (many, GOLD)])), dark=dark)
-    assert page.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
-    page.run("document.querySelector('details').open = true")
-    assert page.run(CONTRAST) == []
+    page = open_page(write(tmp_path / "report.html", make_evaluation([*PAIRS, (many, GOLD)])), dark=dark)
+    assert page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") is dark
+    page.evaluate("document.querySelector('details').open = true")
+    assert page.evaluate(CONTRAST) == []
 
 
 HOSTILE = [
@@ -302,7 +283,7 @@ HOSTILE = [
 ]
 
 
-def test_hostile_text_and_labels_are_shown_and_not_run(browser, tmp_path):
+def test_hostile_text_and_labels_are_shown_and_not_run(open_page, tmp_path, complaints):
     pairs = []
     for one, two in itertools.permutations(HOSTILE, 2):
         side = (f"{one} {two} .", [(0, 1, one), (1, 2, two)], [(0, 1, one), (1, 0, two)])
@@ -314,32 +295,32 @@ def test_hostile_text_and_labels_are_shown_and_not_run(browser, tmp_path):
     for i, text in enumerate((page_text, without)):
         path = tmp_path / f"report{i}.html"
         path.write_text(text, encoding="utf8")
-        page = Page(browser, path.as_uri())
-        page.run(
+        page = open_page(path.as_uri())
+        page.evaluate(
             "document.querySelectorAll('mark, svg g, option, input').forEach(e => {"
             " for (const kind of ['mouseover', 'click', 'focus']) e.dispatchEvent(new Event(kind)); })"
         )
-        page.run("new Promise(done => setTimeout(done, 100))")
-        assert page.run("window.hit") is None
-        assert page.complaints() == []
-        assert page.run("document.querySelectorAll('script').length") == 1
-        assert page.run("document.querySelectorAll('img, svg svg, a, iframe').length") == 0
-        names = page.run("[...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
+        page.evaluate("new Promise(done => setTimeout(done, 100))")
+        assert page.evaluate("window.hit") is None
+        assert complaints == []
+        assert page.evaluate("document.querySelectorAll('script').length") == 1
+        assert page.evaluate("document.querySelectorAll('img, svg svg, a, iframe').length") == 0
+        names = page.evaluate("[...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
         assert not any(name.startswith("on") for name in names)
-        assert page.run("document.title") == f"{HOSTILE[0]} on {HOSTILE[1]}"
-        seen = page.run("[...new Set([...document.querySelectorAll('mark small')].map(e => e.textContent))]")
+        assert page.evaluate("document.title") == f"{HOSTILE[0]} on {HOSTILE[1]}"
+        seen = page.evaluate("[...new Set([...document.querySelectorAll('mark small')].map(e => e.textContent))]")
         assert sorted(seen) == sorted(HOSTILE)
-        arcs = page.run("[...document.querySelectorAll('#list text.arc')].map(e => e.textContent)")
+        arcs = page.evaluate("[...document.querySelectorAll('#list text.arc')].map(e => e.textContent)")
         assert set(arcs) == {*HOSTILE, *(f"{text} 1.00" for text in HOSTILE)}
-        texts = page.run("[...document.querySelectorAll('#list article')].map(e => e.dataset.text)")
+        texts = page.evaluate("[...document.querySelectorAll('#list article')].map(e => e.dataset.text)")
         assert set(texts) == {f"{one} {two} . " for one, two in itertools.permutations(HOSTILE, 2)}
         choose_label(page, HOSTILE[4])
         # As a label of an entity: in each pair of texts with it, on either side.
         n = 2 * 2 * (len(HOSTILE) - 1)
-        assert page.run("document.querySelector('#shown').textContent") == f"{n} of {len(pairs)} documents"
+        assert page.evaluate("document.querySelector('#shown').textContent") == f"{n} of {len(pairs)} documents"
 
 
-def test_hostile_signs_and_names(browser, tmp_path):
+def test_hostile_signs_and_names(open_page, tmp_path, complaints):
     """What can't be part of a word, or not of a page: null bytes, line separators, names of files that are no text."""
     words = ["<scr\x00ipt>window.hit=1</script>", "a\u2028window.hit=1//", "\x1b]0;\x07", "\ufffe", "\r\n<u>"]
     evaluation = make_evaluation([((NOTHING[0], [(0, 1, "A")], []), NOTHING)])
@@ -353,15 +334,15 @@ def test_hostile_signs_and_names(browser, tmp_path):
     names = [os.fsdecode(b"\xff</title><script>window.hit=1</script>"), "b\x00<!--"]
     path = tmp_path / "report.html"
     path.write_text(render_report(evaluation, *names), encoding="utf8")
-    page = Page(browser, path.as_uri())
-    assert page.run("window.hit") is None and page.complaints() == []
-    assert page.run("document.querySelectorAll('script').length") == 1
-    assert page.run("document.querySelectorAll('#list mark').length") == 2 * len(words)
-    assert page.run("document.querySelectorAll('u').length") == 0
-    assert page.run("document.title").startswith("\ufffd</title><script>window.hit=1</script> on b")
+    page = open_page(path.as_uri())
+    assert page.evaluate("window.hit") is None and complaints == []
+    assert page.evaluate("document.querySelectorAll('script').length") == 1
+    assert page.evaluate("document.querySelectorAll('#list mark').length") == 2 * len(words)
+    assert page.evaluate("document.querySelectorAll('u').length") == 0
+    assert page.evaluate("document.title").startswith("\ufffd</title><script>window.hit=1</script> on b")
 
 
-def test_hostile_text_in_displacy(browser, tmp_path):
+def test_hostile_text_in_displacy(open_page, tmp_path, complaints):
     """Also as a page of spaCy's, which has no policy."""
     docs = []
     for one, two in itertools.permutations(HOSTILE, 2):
@@ -369,29 +350,35 @@ def test_hostile_text_in_displacy(browser, tmp_path):
     path = tmp_path / "displacy.html"
     data = [displacy_relations(doc) for doc in docs]
     path.write_text(displacy.render(data, style="dep", manual=True, page=True, jupyter=False), encoding="utf8")
-    page = Page(browser, path.as_uri())
-    page.run("document.querySelectorAll('*').forEach(e => e.dispatchEvent(new Event('mouseover')))")
-    page.run("new Promise(done => setTimeout(done, 100))")
-    assert page.run("window.hit") is None and page.complaints() == []
-    assert page.run("document.querySelectorAll('script, img, a, iframe, svg svg').length") == 0
-    names = page.run("[...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
+    page = open_page(path.as_uri())
+    page.evaluate("document.querySelectorAll('*').forEach(e => e.dispatchEvent(new Event('mouseover')))")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate("window.hit") is None and complaints == []
+    assert page.evaluate("document.querySelectorAll('script, img, a, iframe, svg svg').length") == 0
+    names = page.evaluate("[...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames())")
     assert not any(name.startswith("on") for name in names)
-    assert set(page.run("[...document.querySelectorAll('.displacy-label')].map(e => e.textContent)")) == set(HOSTILE)
-    assert set(page.run("[...document.querySelectorAll('.displacy-word')].map(e => e.textContent)")) == {*HOSTILE, "."}
+    assert set(page.locator(".displacy-label").all_text_contents()) == set(HOSTILE)
+    assert set(page.locator(".displacy-word").all_text_contents()) == {*HOSTILE, "."}
 
 
-def test_policy_lets_nothing_else_run(browser, url):
+def test_policy_lets_nothing_else_run(open_page, url, complaints):
     """The first line of defence taken away: markup in the page does not come to life."""
-    page = Page(browser, url)
+    page = open_page(url)
     html = '<img src=x onerror="window.hit=1"><b style="color: red">b</b>'
-    page.run(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(html)})")
-    page.run("document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.hit=1'}))")
-    page.run("new Promise(done => setTimeout(done, 100))")
-    assert page.run("window.hit") is None
-    assert len(page.complaints()) >= 3
+    page.evaluate(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(html)})")
+    page.evaluate("document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.hit=1'}))")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate("window.hit") is None
+    assert len(complaints) >= 3
 
 
-def test_300_documents_open_in_under_two_seconds(browser, tmp_path):
+def seconds(tools):
+    """The processor time that a page has taken so far."""
+    metrics = tools.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+
+def test_300_documents_open_in_under_two_seconds(open_page, tmp_path):
     """As long as those of CoNLL04: some thirty tokens, six entities and three relations, with errors."""
     words = " ".join([TEXT] * 4)
     entities = [(start + 9 * i, end + 9 * i, label) for i in range(4) for start, end, label in ENTITIES]
@@ -401,11 +388,14 @@ def test_300_documents_open_in_under_two_seconds(browser, tmp_path):
     opening, filtering = [], []
     # The best of three: other tests may run beside this one.
     for _ in range(3):
-        page = Page(browser, url)
-        assert page.run("document.querySelectorAll('#list > article').length") == 300
-        assert page.run("performance.getEntriesByType('navigation')[0].loadEventEnd") > 0
-        opening.append(page.seconds())
+        page = open_page("about:blank")
+        tools = page.context.new_cdp_session(page)
+        # Processor time, which other work on the machine does not lengthen.
+        tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+        page.goto(url)
+        assert page.locator("#list > article").count() == 300
+        opening.append(seconds(tools))
         page.click("[name=errors]")
-        filtering.append(page.seconds() - opening[-1])
+        filtering.append(seconds(tools) - opening[-1])
     assert 0 < min(opening) < 2
     assert min(filtering) < 1

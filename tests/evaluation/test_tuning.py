@@ -129,7 +129,8 @@ def test_given_entities_have_no_thresholds():
     assert apply_decisions(replace(BEFORE, entities={"PER": 1.1}), scored).relations.all()
 
 
-def test_decisions_are_those_of_the_decoder():
+@pytest.mark.parametrize("pairing", [None, 0.4])
+def test_decisions_are_those_of_the_decoder(pairing):
     """Random logits of one document, decided here and by the component's decoder."""
     generator = numpy.random.default_rng(0)
     cfg = {
@@ -137,31 +138,45 @@ def test_decisions_are_those_of_the_decoder():
         "entity_labels": ["ORG", "PER"],
         "relation_labels": ["likes", "works_for"],
         "learned_types": None,
+        "relation_threshold": 0.2,
         "relation_thresholds": [["likes", 0.3]],
         "symmetric_labels": ["likes"],
         "relation_types": [["likes", "PER", "ORG"], ["works_for", "PER", "ORG"]],
         "calibration": {"entities": 1.0, "relations": [["works_for", 0.7, -0.5]]},
         "relations_per_token": 0,
+        "pairing_threshold": pairing,
     }
     labels = generator.integers(1, 3, 6)
+    # The last two are no entities by themselves, and the last of them none that may be one.
+    none = numpy.asarray([0.1, 0.2, 0.1, 0.3, 0.55, 0.7] if pairing else [0.1, 0.2, 0.1, 0.3, 0.2, 0.1])
+    probs = numpy.full((6, 3), 0.02)
+    probs[:, 0], probs[range(6), labels] = none, 0.98 - none
     pairs = numpy.asarray([(i, j) for i in range(6) for j in range(6) if i < j])
     logits = generator.normal(0, 2, (len(pairs), 2)).astype("float32")
     decoder = Decoder.from_config(cfg)
-    expected = decoder.find_relations(pairs, labels, decoder.relation_scores(logits), 10).rows
-    raw = sigmoid(logits)
+    ends = probs[range(6), labels][pairs]
+    scores = decoder.relation_scores(logits, ends)
+    if pairing:
+        scores[(pairs == 5).any(axis=1)] = 0.0
+    expected = decoder.find_relations(pairs, labels, scores, 10).rows
+    raw = sigmoid(logits) * (ends.prod(axis=1, keepdims=True) if pairing else 1.0)
     names = ["likes", "works_for"]
     rows = [
         (names[column], float(raw[i, column]), False, *pair)
         for i, pair in enumerate(pairs.tolist())
         for column in range(2)
     ]
-    entities = [(("ORG", "PER")[label - 1], 1.0, None) for label in labels]
-    scored = make_scored(DocumentRows(entities, rows, [], []))
+    entities = [(("ORG", "PER")[label - 1], probs[i, label], None) for i, label in enumerate(labels)]
+    scored = make_scored(DocumentRows(entities, rows, [], []), logits=numpy.log(probs))
     applied = apply_decisions(read_decisions(cfg), scored, cfg["symmetric_labels"])
     got = [(*rows[i][3:], rows[i][0], applied.relation_scores[i]) for i in numpy.flatnonzero(applied.relations)]
     assert 0 < len(expected) < len(rows)
     assert sorted(row[:3] for row in got) == [row[:3] for row in expected]
     assert [row[3] for row in sorted(got)] == pytest.approx([row[3] for row in expected], abs=1e-5)
+    related = {index for row in got for index in row[:2]}
+    is_entity = (none < 0.5) | numpy.isin(numpy.arange(6), list(related))
+    assert applied.entities.tolist() == is_entity.tolist()
+    assert 4 in related and (5 in related) != bool(pairing)
 
 
 # Parts of the fit

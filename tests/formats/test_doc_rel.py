@@ -5,8 +5,9 @@ import spacy
 from spacy.tokens import Doc, DocBin, Span
 from util import uncoded
 
+from spacy_spert.checks import REL_KEY
 from spacy_spert.formats import Losses
-from spacy_spert.formats.doc_rel import KEY, read_rel_component, read_spacy_llm
+from spacy_spert.formats.doc_rel import read_rel_component, read_spacy_llm
 
 NLP = spacy.blank("en")
 
@@ -18,7 +19,7 @@ def store(path, *values):
         doc = Doc(NLP.vocab, words=["Ann", "Lee", "lives", "in", "Bonn", "."], tags=["X"] * 6)
         doc.ents = [Span(doc, 0, 2, "PER"), Span(doc, 4, 5, "LOC", kb_id="Q586")]
         if value is not None:
-            doc.user_data[KEY] = value
+            doc.user_data[REL_KEY] = value
         docs.append(doc)
     DocBin(docs=docs, attrs=["TAG", "ENT_IOB", "ENT_TYPE", "ENT_KB_ID"], store_user_data=True).to_disk(path)
     return path
@@ -41,7 +42,7 @@ def test_rel_component(tmp_path):
     assert [(span.text, span.label_) for span in first.spans["spert"]] == [("Ann Lee", "PER"), ("Bonn", "LOC")]
     assert [(r.head.text, r.tail.text) for r in first._.relations] == [("Ann Lee", "Bonn")]
     assert [ent.kb_id_ for ent in first.ents] == ["", "Q586"] and first[0].tag_ == "X"
-    assert KEY not in first.user_data
+    assert REL_KEY not in first.user_data
     assert rows(second) == [] and rows(third) is None
     assert losses.counts == {"record: no 'doc._.rel', taken as not annotated": 1}
 

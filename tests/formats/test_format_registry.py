@@ -9,7 +9,8 @@ from spacy.tokens import Doc, DocBin
 from typer.testing import CliRunner
 
 from spacy_spert.cli import app
-from spacy_spert.cli.convert import convert, parse_options
+from spacy_spert.cli._options import parse_options
+from spacy_spert.cli.convert import convert
 from spacy_spert.formats import format_names, load, readers, writers
 from spacy_spert.formats.gold import Gold
 

@@ -340,7 +340,7 @@ def test_long_lines_of_other_files(tmp_path, monkeypatch):
     path.write_text(row * 20 + "\n\n" + CONLL04)
     docs, losses = read("conll04", path)
     assert [len(doc._.relations) for doc in docs] == [1]
-    assert messages(losses)[0].startswith(f"{path}:1: The line is longer than 200 bytes")
+    assert messages(losses)[0].startswith(f"{path}:1: The sentence is longer than 200 bytes")
 
 
 def test_large_files_of_other_kinds(tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ NEW = [
 HEADS = {
     "paper": {},
     "hidden layers": {"span_head": {"hidden_width": 8}, "relation_head": {"hidden_width": 8}},
+    "both ways": {"relation_head": {"hidden_width": 8, "inverse": True}},
     "label features": {"relation_head": {"labels": True, "distance": 4, "edges": True}},
 }
 

@@ -6,7 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.ml.loss import relation_loss, sigmoid, span_loss
+from spacy_spert.ml.loss import (
+    relation_consistency,
+    relation_loss,
+    sigmoid,
+    smooth_boundaries,
+    soft_span_loss,
+    span_consistency,
+    span_loss,
+)
 
 
 def floats(*rows, dtype="float64"):
@@ -150,3 +158,72 @@ def test_gradients_keep_single_precision(loss):
 @pytest.mark.parametrize("logit, expected", [(-1e5, 0.0), (0.0, 0.5), (math.log(3), 0.75), (1e5, 1.0)])
 def test_sigmoid(logit, expected):
     assert sigmoid(floats([logit]))[0, 0] == pytest.approx(expected)
+
+
+# Boundaries that are missed by a token
+
+
+def test_neighbours_of_an_entity_get_a_share_of_its_label():
+    spans = numpy.asarray([[2, 4], [0, 1], [1, 4], [2, 3], [2, 5], [3, 4], [3, 5], [1, 3]])
+    labels = numpy.asarray([2, 0, 0, 0, 0, 0, 0, 0])
+    targets = smooth_boundaries(spans, labels, 3, 0.2)
+    assert targets[0] == pytest.approx([0.2, 0.0, 0.8])
+    for row in (2, 3, 4, 5):
+        assert targets[row] == pytest.approx([0.95, 0.0, 0.05])
+    for row in (1, 6, 7):
+        assert targets[row].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_entity_beside_an_entity_keeps_its_label_and_a_span_beside_two_gets_both_shares():
+    spans = numpy.asarray([[0, 1], [0, 2], [0, 3]])
+    targets = smooth_boundaries(spans, numpy.asarray([1, 0, 2]), 3, 0.4)
+    assert targets == pytest.approx(floats([0.4, 0.6, 0.0], [0.8, 0.1, 0.1], [0.4, 0.0, 0.6]))
+    targets = smooth_boundaries(spans, numpy.asarray([1, 2, 0]), 3, 0.4)
+    assert targets == pytest.approx(floats([0.4, 0.6, 0.0], [0.4, 0.0, 0.6], [0.9, 0.0, 0.1]))
+
+
+@pytest.mark.parametrize("labels", [[1, 0, 2], [0, 0, 0]])
+def test_no_share_is_one_label_each(labels):
+    spans = numpy.asarray([[0, 1], [0, 2], [4, 5]])
+    assert smooth_boundaries(spans, numpy.asarray(labels), 3, 0.0).tolist() == numpy.eye(3)[labels].tolist()
+
+
+def test_no_samples_to_smooth():
+    assert smooth_boundaries(numpy.zeros((0, 2), dtype="int64"), numpy.zeros(0, dtype="int64"), 3, 0.3).shape == (0, 3)
+
+
+def test_gradient_of_soft_span_loss():
+    logits = random_logits(4, 5, 3)
+    targets = numpy.random.default_rng(0).dirichlet([1.0, 1.0, 1.0], size=5)
+    targets[2] = 0.0
+    _, gradient = soft_span_loss(logits, targets)
+    assert gradient == pytest.approx(numeric_gradient(lambda x: soft_span_loss(x, targets)[0], logits), abs=1e-7)
+    assert not gradient[2].any()
+
+
+# Two passes
+
+
+def test_consistency_by_hand():
+    # (1/4, 3/4) and (3/4, 1/4): both divergences are (1/2) log 3.
+    a, b = floats([0.0, math.log(3)]), floats([math.log(3), 0.0])
+    assert span_consistency(a, b)[0] == pytest.approx(math.log(3) / 2)
+    assert span_consistency(a, a)[0] == 0.0
+    # 1/4 and 3/4 as a label that holds or not: the same.
+    assert relation_consistency(floats([-math.log(3)]), floats([math.log(3)]))[0] == pytest.approx(math.log(3) / 2)
+
+
+@pytest.mark.parametrize("consistency", [span_consistency, relation_consistency])
+def test_gradients_of_consistency(consistency):
+    a, b = random_logits(1, 4, 3), random_logits(2, 4, 3)
+    _, d_a, d_b = consistency(a, b)
+    assert d_a == pytest.approx(numeric_gradient(lambda x: consistency(x, b)[0], a), abs=1e-7)
+    assert d_b == pytest.approx(numeric_gradient(lambda x: consistency(a, x)[0], b), abs=1e-7)
+
+
+@pytest.mark.parametrize("consistency", [span_consistency, relation_consistency])
+def test_consistency_of_nothing(consistency):
+    nothing = numpy.zeros((0, 3), dtype="float32")
+    loss, *gradients = consistency(nothing, nothing)
+    assert loss == 0.0
+    assert [gradient.shape for gradient in gradients] == [(0, 3), (0, 3)]

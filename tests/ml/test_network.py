@@ -26,7 +26,7 @@ CHOICES = {
     # No special tokens, one for each sentence, or several for some and none for others.
     "specials": [None, "one", "some"],
     # The paper's heads, and with everything they may have.
-    "heads": ["linear", "rich"],
+    "heads": ["linear", "rich", "inverse"],
 }
 CONTEXTS, POOLINGS, SPECIALS, HEADS = (pytest.mark.parametrize(name, values) for name, values in CHOICES.items())
 ANY_OF_EACH = [st.sampled_from(values) for values in CHOICES.values()]
@@ -49,8 +49,8 @@ def maxima(request):
 def make_network(seed=0, n_relations=N_RELATIONS, max_width=MAX_WIDTH, heads="linear", dropout=0.1, **config):
     """A network in double precision with weights large enough to matter."""
     sizes = Sizes(WIDTH, N_ENTITIES, n_relations, max_width, 5, dropout)
-    span_head = build_span_head(**(RICH_SPANS if heads == "rich" else {}))
-    relation_head = build_relation_head(**(RICH_PAIRS if heads == "rich" else {}))
+    span_head = build_span_head(**({} if heads == "linear" else RICH_SPANS))
+    relation_head = build_relation_head(**({} if heads == "linear" else RICH_PAIRS), inverse=heads == "inverse")
     network = SpertNetwork(sizes, span_head, relation_head, **config).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -121,10 +121,10 @@ def plain_span_parts(network, embeddings, layout, span):
     return plain_pool(pieces, network.pooling), width, pieces[0], pieces[-1]
 
 
-def plain_output(head, inputs):
+def plain_output(head, inputs, output="output"):
     """The layers of a head over the whole input."""
-    hidden = head.layer(torch.stack(inputs))
-    return hidden if head.output.layer is None else head.output.layer(torch.nn.functional.gelu(hidden))
+    hidden, last = head.layer(torch.stack(inputs)), getattr(head, output).layer
+    return hidden if last is None else last(torch.nn.functional.gelu(hidden))
 
 
 def plain_span_logits(network, embeddings, layout, spans):
@@ -155,18 +155,24 @@ def plain_pair_logits(network, embeddings, layout, spans, pairs, labels=None):
         probs = plain_span_logits(network, embeddings, layout, spans).detach().softmax(dim=1)[:, 1:]
     else:
         probs = torch.nn.functional.one_hot(torch.from_numpy(labels), 1 + N_ENTITIES)[:, 1:].double()
-    inputs = []
-    for i, j in pairs.tolist():
+
+    def row(i, j):
         one, two = spans[[i, j]].tolist()
         parts = [plain_span_parts(network, embeddings, layout, span) for span in (one, two)]
         context = plain_pair_context(network, embeddings, layout, one, two)
-        row = [context, parts[0][0], parts[1][0], parts[0][1], parts[1][1]]
+        inputs = [context, parts[0][0], parts[1][0], parts[0][1], parts[1][1]]
         if head.uses_labels:
-            row += [probs[i], probs[j], parts[0][2], parts[1][2], parts[0][3], parts[1][3]]
+            inputs += [probs[i], probs[j], parts[0][2], parts[1][2], parts[0][3], parts[1][3]]
             gap = max(max(one[0], two[0]) - min(one[1], two[1]), 0)
-            row.append(head.distance_embedding.weight[int(distance_buckets(numpy.asarray(gap)))])
-        inputs.append(torch.cat(row))
-    return plain_output(head, inputs) if inputs else embeddings.new_zeros(0, network.sizes.n_relation_labels)
+            inputs.append(head.distance_embedding.weight[int(distance_buckets(numpy.asarray(gap)))])
+        return torch.cat(inputs)
+
+    if not len(pairs):
+        return embeddings.new_zeros(0, network.sizes.n_relation_labels)
+    logits = plain_output(head, [row(i, j) for i, j in pairs.tolist()])
+    if head.inverse is not None:
+        logits = logits + plain_output(head, [row(j, i) for i, j in pairs.tolist()], "inverse")
+    return logits
 
 
 def plain_search(network, embeddings, layout, max_distance=0):
@@ -428,11 +434,32 @@ def test_all_windows_equal_given_spans(pooling, specials, heads, temperature):
     assert windows.labels.shape == windows.scores.shape == windows.none.shape == (MAX_WIDTH, sum(map(len, SENTENCES)))
     bounds = zip(layout.sentences[:-1], layout.sentences[1:])
     spans = numpy.concatenate([all_spans(end - start, MAX_WIDTH) + start for start, end in bounds])
-    probs = (plain_span_logits(network, embeddings, layout, spans) / temperature).softmax(dim=1).numpy()
+    logits = plain_span_logits(network, embeddings, layout, spans)
+    probs, raw = ((logits / divisor).softmax(dim=1).numpy() for divisor in (temperature, 1.0))
     places = spans[:, 1] - spans[:, 0] - 1, spans[:, 0]
     assert windows.labels[places].tolist() == (1 + probs[:, 1:].argmax(axis=1)).tolist()
     assert windows.scores[places] == pytest.approx(probs[:, 1:].max(axis=1), abs=1e-6)
-    assert windows.none[places] == pytest.approx(probs[:, 0], abs=1e-6)
+    assert windows.raw[places] == pytest.approx(raw[:, 1:].max(axis=1), abs=1e-6)
+    assert windows.none[places] == pytest.approx(raw[:, 0], abs=1e-6)
+
+
+@HEADS
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@torch.no_grad()
+def test_spans_above_a_probability_are_paired_and_scores_joined(heads, temperature):
+    network = make_network(heads=heads)
+    network.span_head.output_layer.bias[0] += 2.0
+    embeddings, layout = make_layout()
+    decisions = {"calibration": {"entities": temperature}, "relation_labels": ["a", "b"]}
+    scores = search(network, embeddings, layout, pairing_threshold=0.02, **decisions)
+    entities = search(network, embeddings, layout, **decisions)
+    assert scores.spans[scores.is_entity].tolist() == entities.spans.tolist()
+    assert not scores.is_entity.all() and entities.is_entity.all()
+    probs = plain_span_logits(network, embeddings, layout, layout.visible(scores.spans)).softmax(dim=1).numpy()
+    assert (1 - probs[~scores.is_entity, 0] >= 0.02).all() and (probs[~scores.is_entity].argmax(axis=1) == 0).all()
+    logits = plain_pair_logits(network, embeddings, layout, layout.visible(scores.spans), scores.pairs)
+    ends = probs[:, 1:].max(axis=1)[scores.pairs].prod(axis=1)
+    assert scores.pair_scores == pytest.approx(logits.sigmoid().numpy() * ends[:, None], abs=1e-6)
 
 
 @CONTEXTS

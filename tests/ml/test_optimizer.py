@@ -1,5 +1,6 @@
 """The optimizer against torch: one global norm, decay on matrices only, one step a batch."""
 
+import contextlib
 import copy
 import gc
 
@@ -339,3 +340,66 @@ def test_optimizer_from_a_config():
 
 def test_no_averages():
     assert build_adamw(LEARN_RATE).averages is None
+
+
+# Averages
+
+
+def averaged(decay=0.9, steps=4):
+    pair = Pair()
+    optimizer = build_adamw(LEARN_RATE, averages_decay=decay)
+    optimizer.add_models(pair.models)
+    means = None
+    for step in range(1, steps + 1):
+        pair.gradients()
+        pair.finish(optimizer)
+        optimizer.step_schedules()
+        kept = min(decay, (1 + step) / (10 + step))
+        weights = [each.copy() for each in pair.weights()]
+        means = weights if means is None else [kept * m + (1 - kept) * w for m, w in zip(means, weights)]
+    return pair, optimizer, means
+
+
+def test_averages_by_hand():
+    pair, optimizer, means = averaged()
+    before = [each.copy() for each in pair.weights()]
+    with contextlib.ExitStack() as stack:
+        for model in pair.models:
+            stack.enter_context(model.use_params(optimizer.averages))
+        for found, expected in zip(pair.weights(), means):
+            numpy.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    for found, expected in zip(pair.weights(), before):
+        numpy.testing.assert_array_equal(found, expected)
+
+
+def test_weights_that_are_never_learned_go_along():
+    """Modules take all weights or none, such as the pooler of a transformer that nothing reads."""
+    module = torch.nn.ModuleDict({"used": torch.nn.Linear(2, 2), "unused": torch.nn.Linear(2, 2)})
+    module.forward = lambda X: module["used"](X)
+    model = PyTorchWrapper(module)
+    optimizer = build_adamw(LEARN_RATE, averages_decay=0.5)
+    optimizer.add_models([model])
+    unused = module["unused"].weight.detach().clone()
+    for _ in range(2):
+        Y, backprop = model.begin_update(numpy.ones((3, 2), dtype="float32"))
+        backprop(Y)
+        model.finish_update(optimizer)
+        optimizer.step_schedules()
+    with model.use_params(optimizer.averages):
+        assert torch.equal(module["unused"].weight, unused)
+
+
+def test_no_averages_by_default():
+    pair = Pair()
+    optimizer = build_adamw(LEARN_RATE)
+    optimizer.add_models(pair.models)
+    pair.gradients()
+    pair.finish(optimizer)
+    optimizer.step_schedules()
+    assert optimizer.averages is None
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_decay_of_averages_is_checked(decay):
+    with pytest.raises(ValueError, match="averages_decay"):
+        build_adamw(LEARN_RATE, averages_decay=decay)

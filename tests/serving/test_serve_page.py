@@ -1,22 +1,10 @@
 """The page of the service in a real browser: at the width of a desk and of a phone."""
 
 import pytest
-from browser import find_browser
 from conftest import serving
-from playwright.sync_api import sync_playwright
-
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="There is no Chromium; the variable CHROME can name one")
 
 SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 360, "height": 640}}
 TEXT = "Zeta of Bonn joined Acme Labs of Graz ."
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=SIZES)

@@ -3,7 +3,7 @@
 What a new kind of encoder needs is an adapter in the list below; the first that reads an output is taken.
 """
 
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc
@@ -15,6 +15,7 @@ from ...errors import Errors
 from ...relations import describe_doc
 from ...sentences import sentence_bounds
 from ..arrays import Ints, Layout, no_ints
+from ..batches import batch_size
 from . import curated, transformer
 from .base import Adapter, Pieces
 from .vectors import VectorAdapter
@@ -108,14 +109,15 @@ def seen_tokens(upstream: Model, doc: Doc) -> "numpy.ndarray":
     return kind.seen_tokens(upstream, doc)
 
 
-def predict_in_batches(tok2vec: Model, docs: List[Doc], max_tokens: int = 4096) -> List[Any]:
+def predict_in_batches(tok2vec: Model, docs: List[Doc], max_tokens: Optional[int] = None) -> List[Any]:
     """Run an encoder of the component's own over many documents, as the transformer component does: batched by length.
 
     tok2vec (Model): The encoder.
     docs (List[Doc]): The documents.
-    max_tokens (int): Most tokens in a batch, padding included.
+    max_tokens (Optional[int]): Most tokens in a batch, padding included; by default as suits the device.
     RETURNS (List[Union[TransformerData, Ragged, Floats2d]]): The output for each document; None for an empty one.
     """
+    max_tokens = batch_size(tok2vec.ops) if max_tokens is None else max_tokens
     outputs: List[Any] = [None] * len(docs)
     indices = [i for i, doc in enumerate(docs) if len(doc)]
     for batch in batch_by_length([docs[i] for i in indices], max_tokens):

@@ -1,0 +1,88 @@
+"""The encoder's output on the device, and the representation of each sentence. Torch, no spaCy."""
+
+from dataclasses import dataclass
+from typing import List
+
+import numpy
+import torch
+from torch import Tensor
+
+from .arrays import Layout
+from .plans import Stretch
+from .pooling import Indices
+
+
+@dataclass
+class Encoded:
+    """The encoder's output, ready to be pooled.
+
+    embeddings (Tensor): All embeddings, shape (n_rows, width).
+    layout (Layout): Indices into them.
+    rows (Tensor): Those of the wordpieces, on the device, shape (n_pieces,).
+    contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
+    """
+
+    embeddings: Tensor
+    layout: Layout
+    rows: Tensor
+    contexts: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """RETURNS (torch.device): Where the embeddings are."""
+        return self.embeddings.device
+
+    @property
+    def whole(self) -> Stretch:
+        """RETURNS (Stretch): All tokens."""
+        return Stretch(self.layout, 0, len(self.layout.tokens))
+
+    def pieces(self, stretch: Stretch) -> Tensor:
+        """The wordpieces of some tokens.
+
+        stretch (Stretch): The tokens.
+        RETURNS (Tensor): Shape (n_pieces, width).
+        """
+        first, last = stretch.bounds
+        return self.embeddings.index_select(0, self.rows[first:last])
+
+
+def bring_together(states: List[Tensor], layout: Layout, dtype: torch.dtype) -> Encoded:
+    """Bring the embeddings together, and represent each sentence.
+
+    states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
+    layout (Layout): Indices into the concatenation of states.
+    dtype (torch.dtype): The type of the network's numbers.
+    RETURNS (Encoded): What all other stages read.
+    """
+    embeddings = (torch.cat(states) if len(states) > 1 else states[0]).to(dtype)
+    n_sentences = len(layout.sentences) - 1
+    counts = numpy.bincount(layout.cls_sentences, minlength=n_sentences)
+    bounds = layout.offsets[layout.sentences]
+    # Without a special token a sentence is represented by the maximum over its wordpieces.
+    without = numpy.nonzero(counts == 0)[0]
+    lengths = numpy.diff(bounds)
+    indices = Indices()
+    rows, cls_rows, cls_sentences, n_windows, owners, own_rows = (
+        indices.add(array)
+        for array in (
+            layout.rows,
+            layout.cls_rows,
+            layout.cls_sentences,
+            counts[layout.cls_sentences],
+            numpy.repeat(without, lengths[without]),
+            layout.rows[numpy.repeat(counts == 0, lengths)],
+        )
+    )
+    indices.upload(embeddings.device)
+    contexts = embeddings.index_select(0, indices[cls_rows])
+    if (counts != 1).any():
+        # One that lies in several windows is represented by the mean of theirs.
+        shares = contexts / indices[n_windows][:, None].to(contexts)
+        zeros = embeddings.new_zeros(n_sentences, embeddings.shape[1])
+        contexts = zeros.index_add(0, indices[cls_sentences], shares)
+    if len(without):
+        targets = indices[owners][:, None].expand(-1, embeddings.shape[1])
+        pieces = embeddings.index_select(0, indices[own_rows])
+        contexts = contexts.scatter_reduce(0, targets, pieces, "amax", include_self=False)
+    return Encoded(embeddings, layout, indices[rows], contexts)
