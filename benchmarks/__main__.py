@@ -13,7 +13,7 @@ from typing import Annotated, List, Optional
 import typer
 from wasabi import msg
 
-PARTS = ("inference", "training", "memory", "length", "start_up", "tok2vec", "decisions", "optimize", "serving")
+PARTS = ("inference", "training", "memory", "length", "start_up", "tok2vec", "decisions", "optimize", "serving", "ray")
 ROOT = Path(__file__).parents[1]
 
 

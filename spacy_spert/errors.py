@@ -63,17 +63,18 @@ class Errors(metaclass=ErrorsWithCodes):
         "embeddings in [components.{name}.model.tok2vec], e.g. spacy.HashEmbedCNN.v2."
     )
     S021 = (
-        "Component '{name}' reads wordpieces from a spacy-transformers 'transformer', but '{upstream}' is a "
-        "{factory}, whose output has another form. Replace it with nlp.add_pipe('transformer') "
-        "(pip install spacy-transformers)."
+        "Component '{name}' does not listen to '{upstream}', which is a {factory}: its output has another form. Put "
+        "{listener} into [components.{name}.model.tok2vec]."
     )
     S022 = (
         "No transformer output on document {doc}. Is the 'transformer' component disabled, or placed after this one? "
         "The document must pass through it first (doc._.trf_data)."
     )
     S023 = (
-        "Expected spacy_transformers TransformerData on document {doc}, got {value}. This component works with the "
-        "'transformer' of spacy-transformers, not with curated transformers."
+        "Can't read {value} as the encoder's output for document {doc}. In [components.spert.model.tok2vec], "
+        "'spacy-spert.WordpieceListener.v1' reads a transformer of spacy-transformers, "
+        "'spacy-spert.CuratedListener.v1' one of spacy-curated-transformers; any other layer must give one vector for "
+        "each token."
     )
     S024 = (
         "The embeddings are {got} wide, but the model was made for a width of {width}. The pipeline's encoder is not "
@@ -263,6 +264,41 @@ class Errors(metaclass=ErrorsWithCodes):
         "The transformer that component '{name}' reads works in {dtype}, which numpy does not have. Load it in float32 "
         "or float16 (torch_dtype in [components.transformer.model.transformer_config])."
     )
+    S170 = "Transformers of spacy-curated-transformers need it installed: pip install 'spacy-spert[curated]'"
+    S171 = (
+        "Component '{name}' listens to a transformer of spacy-curated-transformers, but the pipeline has none before "
+        "it. Take one from a trained pipeline: nlp.add_pipe('transformer', source=spacy.load('en_core_web_trf'), "
+        "before='{name}')."
+    )
+    S172 = (
+        "The transformer's output is for {got} tokens, but document {doc} has {n}. Were tokens merged or split since? "
+        "Place what does that before the transformer."
+    )
+    S173 = (
+        "Transformers of spacy-curated-transformers can't be trained with numpy {version}: pip install 'numpy<2.4'. Or "
+        "freeze the transformer: put its name into [training] frozen_components and annotating_components."
+    )
+    S174 = "Parquet needs pyarrow: pip install 'spacy-spert[parquet]'"
+    S175 = "Can't read {path} as Parquet: {error}"
+    S176 = "{path} has neither a column 'text' nor one 'tokens'. Its columns are: {columns}"
+    S177 = (
+        "Column '{column}' of {path} is of type {type}, which is no text. Write it as text, or leave the column out if "
+        "it isn't needed."
+    )
+    S178 = (
+        "There is no file to read at {pattern}. Give a file, a folder, or a pattern in quotes, such as "
+        "'texts/*.jsonl.gz'. In a folder, files are read that end in one of: {formats}"
+    )
+    S179 = (
+        "{path} has other files than those of an earlier run, such as {name}. Choose a new folder, or one that is "
+        "empty."
+    )
+    S180 = (
+        "Can't go on with {output}: {input} has changed, or was not among the files of the interrupted run, or is no "
+        "more. Give the same files again, or begin anew with --force."
+    )
+    S181 = "The cluster has no {kind} to use. See its resources with: ray status"
+    S182 = "A cluster needs Ray: pip install 'spacy-spert[ray]' ({error})"
     S190 = "The format '{name}' has no options, got: {options}"
     S192 = (
         "The pipelines count relations without direction in different ways ('{one}' and '{other}'), so that their "

@@ -51,7 +51,7 @@ def count_gold(
             example = Example(doc, example.reference)
         visible = None
         if transformer is not None:
-            from .ml.encoders.transformer import seen_tokens
+            from .ml.encoders import seen_tokens
 
             visible = seen_tokens(transformer, example.predicted)
         gold = _align(example, cfg, visible)

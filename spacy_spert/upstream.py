@@ -12,6 +12,11 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from .errors import Errors
+from .ml.listening import is_curated_listener, upstream_name
+
+# The listeners to the transformers of both packages, as a config has them.
+WORDPIECES = '@architectures = "spacy-spert.WordpieceListener.v1"'
+CURATED = '@architectures = "spacy-spert.CuratedListener.v1" and its width, as in docs/encoders.md,'
 
 
 def components_before(nlp: Language, pipe: Pipe) -> Dict[str, Pipe]:
@@ -37,7 +42,7 @@ def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Opti
         another kind.
     RAISES (ValueError): If there is nothing to listen to, or nothing of the right kind.
     """
-    listeners = [node for node in model.walk() if hasattr(node, "upstream_name")]
+    listeners = [node for node in model.walk() if upstream_name(node) is not None]
     if not listeners:
         own = next((node for node in model.walk() if hasattr(node, "tokenizer")), None)
         if own is not None:
@@ -48,18 +53,28 @@ def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Opti
     for other in before.values():
         if listeners[0] in getattr(other, "listeners", ()):
             upstream = getattr(other, "model", None)
+            if is_curated_listener(listeners[0]):
+                width, expected = listeners[0].maybe_get_dim("nO"), upstream.get_dim("nO")  # type: ignore[union-attr]
+                if width != expected:
+                    text = Errors.S031.format(
+                        setting="model.tok2vec.width", name=name, expected=f"the transformer's, {expected}", value=width
+                    )
+                    raise ValueError(text)
+                return upstream
             if not hasattr(upstream, "tokenizer"):
                 return None
             check_precision(upstream, name)
             return upstream
-    upstream_name = listeners[0].upstream_name
-    if upstream_name not in ("*", *before):
-        raise ValueError(Errors.S035.format(name=name, upstream=upstream_name, names=list(before)))
-    for other_name in nlp.component_names:
+    wanted = upstream_name(listeners[0])
+    if wanted not in ("*", *before):
+        raise ValueError(Errors.S035.format(name=name, upstream=wanted, names=list(before)))
+    is_curated = is_curated_listener(listeners[0])
+    factories = ("transformer", WORDPIECES) if is_curated else ("curated_transformer", CURATED)
+    for other_name in before:
         factory = nlp.get_pipe_meta(other_name).factory
-        if factory.startswith("curated_transformer"):
-            raise ValueError(Errors.S021.format(name=name, upstream=other_name, factory=factory))
-    raise ValueError(Errors.S020.format(name=name))
+        if factory == factories[0]:
+            raise ValueError(Errors.S021.format(name=name, upstream=other_name, factory=factory, listener=factories[1]))
+    raise ValueError((Errors.S171 if is_curated else Errors.S020).format(name=name))
 
 
 def check_precision(transformer: Any, name: str) -> None:

@@ -44,6 +44,7 @@ def test_declared_names():
         ("spacy_callbacks", "spacy-spert.add_labels.v1"),
         ("spacy_cli", "spert_log"),
         ("spacy_architectures", "spacy-spert.OnnxTransformer.v1"),
+        ("spacy_architectures", "spacy-spert.CuratedListener.v1"),
         ("spacy_architectures", "spacy-spert.Spert.v1"),
         ("spacy_architectures", "spacy-spert.SpanHead.v1"),
         ("spacy_architectures", "spacy-spert.RelationHead.v1"),

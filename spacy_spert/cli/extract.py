@@ -7,52 +7,46 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, nullcontext, redirect_stdout
+from contextlib import closing, redirect_stdout
+from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import (
-    IO,
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Callable,
-    ContextManager,
-    Dict,
-    Iterable,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Iterable, Optional, Sequence, Tuple
 
 import typer
 from wasabi import msg
 
 from ..errors import Errors
 from ..extraction.codec import FOLDER, INPUTS, OUTPUTS, output_names
-from ..extraction.stream import CHECKSUM, START, Output, ResumableOutput, progress_path
+from ..extraction.folder import is_unfinished
+from ..extraction.stream import CHECKSUM, START, Output, progress_path
 from ..formats import StrictError
 from ..formats.errors import Errors as FormatErrors
 from ..formats.files import is_stdout
-from ..formats.lines import BEGIN, Line, batch_lines, check_encoding, read_lines
-from ..formats.losses import tally
+from ..formats.lines import BEGIN, Line, batch_lines
+from ..formats.losses import shorten, tally
 from . import app
 from ._options import AnewOption, ComponentOption, FormatOption, GpuOption, ModelArg, TextsOption, parse_options
+from ._streams import PIPE, open_input, open_output
 
 if TYPE_CHECKING:
     from ..extraction.outputs import Frame
-    from ..extraction.workers import Outcome
+    from ..extraction.workers import Outcome, Settings
 
 # A batch ends with the line that makes it this many bytes, so that long texts don't take more memory than short ones.
 MAX_BATCH = 2**17
-PIPE = Path("-")
+
+
+class Engine(str, Enum):
+    ray = "ray"
 
 
 @app.command("extract")
 def extract_cli(
     model: ModelArg,
-    input_path: Annotated[Path, typer.Argument(help="Records (.jsonl) or a text a line (.txt). - is stdin")],
+    input_path: Annotated[Path, typer.Argument(help="Records (.jsonl, .parquet) or a text a line (.txt). - is stdin")],
     output_path: Annotated[
-        Path, typer.Argument(help="Records (.jsonl), a triple a line (.csv), or what --to says. - is stdout")
+        Path, typer.Argument(help="Records (.jsonl, .parquet), a triple a line (.csv), or what --to says. - is stdout")
     ],
     from_format: Annotated[
         Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(INPUTS)}")
@@ -62,7 +56,9 @@ def extract_cli(
     ] = None,
     option: FormatOption = None,
     batch_size: TextsOption = 64,
-    n_process: Annotated[int, typer.Option("--n-process", "-n", help="Processes (CPU only)", min=1)] = 1,
+    n_process: Annotated[
+        Optional[int], typer.Option("--n-process", "-n", help="Processes (CPU only), or actors of Ray", min=1)
+    ] = None,
     gpu_id: GpuOption = -1,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", help="Lowest probability of a relation, instead of the model's")
@@ -74,6 +70,12 @@ def extract_cli(
     resume: Annotated[bool, typer.Option("--resume", "-r", help="Go on with an interrupted run")] = False,
     force: AnewOption = False,
     strict: Annotated[bool, typer.Option("--strict", "-S", help="Stop at a line that can't be used")] = False,
+    engine: Annotated[
+        Optional[Engine], typer.Option("--engine", "-e", help="Run on a cluster; in and out may be folders then")
+    ] = None,
+    address: Annotated[
+        Optional[str], typer.Option("--address", "-a", help="Address of the cluster. By default one is started here")
+    ] = None,
 ) -> None:
     """
     Write the entities and relations of texts as they come, with little memory.
@@ -83,8 +85,35 @@ def extract_cli(
     from spacy.cli._util import setup_gpu
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    setup_gpu(gpu_id, silent=True)
     try:
+        if engine is not None:
+            if strict:
+                why = "There a text that can't be used is a row with its error."
+                raise ValueError(Errors.S066.format(one="--strict", other="--engine ray", why=why))
+            from ..extraction.ray import extract_files
+
+            counts = extract_files(
+                model,
+                str(input_path),
+                output_path,
+                from_format=from_format,
+                to_format=to_format or "parquet",
+                batch_size=batch_size,
+                size=n_process,
+                gpu=gpu_id >= 0,
+                threshold=threshold,
+                component=component,
+                given_sentences=given_sentences,
+                resume=resume,
+                force=force,
+                address=address,
+                progress=True,
+            )
+            _show(counts, output_path, "texts with an error, see there")
+            return
+        if address is not None:
+            raise ValueError(Errors.S066.format(one="--address", other="one process", why="Add --engine ray."))
+        setup_gpu(gpu_id, silent=True)
         counts = extract(
             model,
             input_path,
@@ -92,7 +121,7 @@ def extract_cli(
             from_format=from_format,
             to_format=to_format,
             batch_size=batch_size,
-            n_process=n_process,
+            n_process=n_process or 1,
             threshold=threshold,
             component=component,
             given_sentences=given_sentences,
@@ -120,6 +149,10 @@ def extract_cli(
     except (ValueError, ImportError) as err:
         _say("fail", "Can't extract", str(err))
         raise typer.Exit(1) from err
+    _show(counts, output_path, "lines skipped")
+
+
+def _show(counts: Counter[str], output_path: Path, bad_ones: str) -> None:
     if not counts:
         return
     kept = {kind: counts.pop(kind) for kind in ("texts", "entities", "relations")}
@@ -127,7 +160,7 @@ def extract_cli(
     for reason, n in counts.items():
         _say("warn", f"{n} {reason}")
     if bad:
-        _say("warn", f"{bad} lines skipped")
+        _say("warn", f"{bad} {bad_ones}")
     _say("good", f"Wrote {output_path}: " + ", ".join(f"{n} {kind}" for kind, n in kept.items()))
     if bad and not kept["texts"]:
         raise typer.Exit(1)
@@ -157,9 +190,9 @@ def extract(
     model (str): Name or path of the pipeline.
     input_path (Path): The texts; "-" for stdin.
     output_path (Path): The file to write, or a new folder for brat; "-" for stdout.
-    from_format (Optional[str]): "jsonl" or "txt"; by default as the name of the input ends.
-    to_format (Optional[str]): "jsonl", "csv", or the format of an annotation tool; by default as the name of the output
-        ends, if it is one of the first two.
+    from_format (Optional[str]): "jsonl", "txt" or "parquet"; by default as the name of the input ends.
+    to_format (Optional[str]): "jsonl", "csv", "parquet", or the format of an annotation tool; by default as the name of
+        the output ends, if it is one of the first three. A Parquet file appears only when it is complete.
     batch_size (int): How many texts are processed at a time; fewer if they are long.
     n_process (int): How many processes work.
     threshold (Optional[float]): Lowest probability of a relation; by default that of the pipeline.
@@ -167,7 +200,7 @@ def extract(
     given_sentences (bool): Use the sentence marks of the records. By default the pipeline's own marks count.
     resume (bool): Go on with an interrupted run.
     force (bool): Write the output anew if it exists.
-    strict (bool): Make a line that can't be used an error. What was written before it stays.
+    strict (bool): Make a line that can't be used an error. What was written before it stays, but in Parquet.
     report (Optional[Callable[[str], Any]]): Called with a message for each line that is skipped; by default the
         messages are logged.
     progress (bool): Show a progress bar.
@@ -196,6 +229,7 @@ def extract(
     # What was written to a pipe or a device can't be cut.
     in_file = not is_folder and not is_stdout(output_path) and (output_path.is_file() or not output_path.exists())
     _check_arguments(input_path, output_path, in_file, is_folder, n_process, resume, force)
+    _check_parquet(settings, input_path, in_file, resume)
     report = logging.getLogger("spacy.spert").warning if report is None else report
     if resume and output_path.exists() and not progress_path(output_path).exists():
         report(f"{output_path}: no interrupted run, nothing to do")
@@ -204,19 +238,21 @@ def extract(
     try:
         state = {**settings._asdict(), CHECKSUM: checksum(load(settings))}
         with (
-            _open_input(input_path) as file_,
-            _open_output(output_path, in_file, is_folder, state, frame.after, resume=resume, replace=force) as output,
+            open_input(input_path, settings.from_format, batch_size) as texts,
+            open_output(
+                output_path, in_file, is_folder, state, frame.after, texts.types, resume=resume, replace=force
+            ) as output,
         ):
-            lines = read_lines(file_)
-            output.skip(lines, source)
+            for column in texts.unread:
+                report(f"{source}: column '{shorten(column)}' is not read")
+            output.skip(texts.lines, source)
             if output.done == START:
                 output.write(frame.before, BEGIN, {})
-            batches = batch_lines(lines, batch_size, MAX_BATCH)
-            is_file = input_path.is_file()
+            batches = batch_lines(texts.lines, batch_size, MAX_BATCH)
             bar = tqdm(
-                total=input_path.stat().st_size if is_file else None,
-                initial=file_.tell() if is_file else 0,
-                unit="B",
+                total=texts.total,
+                initial=output.done.lines if texts.in_rows else texts.tell(),
+                unit=" rows" if texts.in_rows else "B",
                 unit_scale=True,
                 leave=False,
                 # Without a terminal there is no bar.
@@ -225,7 +261,7 @@ def extract(
             with bar, closing(extract_batches(settings, batches, n_process)) as done:
                 for batch, outcomes in done:
                     _write(output, zip(batch, outcomes), frame, source, strict, report)
-                    bar.update(sum(line.size for line in batch))
+                    bar.update(len(batch) if texts.in_rows else sum(line.size for line in batch))
         return Counter({"texts": 0, "entities": 0, "relations": 0, **output.done.counts})
     finally:
         load.cache_clear()
@@ -298,38 +334,19 @@ def _check_arguments(
         raise ValueError(Errors.S066.format(one="--n-process", other="a GPU", why=why))
 
 
-def _open_input(path: Path) -> ContextManager[IO[bytes]]:
-    if path.is_file():
-        # Before there is an output that a further run would have to go on with.
-        with path.open("rb") as file_:
-            check_encoding(file_.read(4))
-    return nullcontext(_standard("stdin").buffer) if path == PIPE else path.open("rb")
-
-
-def _open_output(
-    path: Path, in_file: bool, is_folder: bool, settings: Dict[str, Any], end: bytes, *, resume: bool, replace: bool
-) -> ContextManager[Output]:
-    if is_folder:
-        from ..extraction.outputs import FolderOutput
-
-        return FolderOutput(path)
-    if in_file:
-        return ResumableOutput(path, settings, resume=resume, replace=replace, end=end)
-    # Stdout is not ours to close.
-    is_ours = not is_stdout(path)
-    return Output(path.open("wb") if is_ours else _standard("stdout").buffer, close=is_ours, end=end)
-
-
-def _standard(name: str) -> Any:
-    """Stdin or stdout, which are missing if the process was started with them closed."""
-    stream = getattr(sys, name)
-    if stream is None:
-        raise ValueError(Errors.S083.format(name=name))
-    return stream
+def _check_parquet(settings: "Settings", source: Path, in_file: bool, resume: bool) -> None:
+    if settings.from_format == "parquet" and not source.is_file():
+        raise ValueError(Errors.S066.format(one="Parquet", other=f"the input {source}", why="It must be a file."))
+    if settings.to_format == "parquet" and not in_file:
+        raise ValueError(Errors.S066.format(one="Parquet", other="this output", why="It must be a file."))
+    if settings.to_format == "parquet" and resume:
+        why = "Such a file is written as a whole. Write .jsonl, or a folder with --engine ray."
+        raise ValueError(Errors.S066.format(one="--resume", other="a Parquet output", why=why))
 
 
 def _outlook(output: Path) -> str:
-    return "What was written stays; --resume continues it." if progress_path(output).exists() else ""
+    unfinished = progress_path(output).exists() or is_unfinished(output)
+    return "What was written stays; --resume continues it." if unfinished else ""
 
 
 def _say(kind: str, *text: str) -> None:

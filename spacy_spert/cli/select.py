@@ -10,7 +10,7 @@ import typer
 from spacy.tokens import Doc
 
 from ..errors import Errors
-from ..extraction.codec import INPUTS, decode, json_line, with_id_in_meta
+from ..extraction.codec import LINES, decode, json_line, with_id_in_meta
 from ..formats import Losses, format_names, load_records, records
 from ..formats.errors import Errors as FormatErrors
 from ..formats.files import STDOUT, open_whole
@@ -30,7 +30,7 @@ def select_cli(
     output_path: Annotated[Path, typer.Argument(help="File to write. - is stdout")],
     n: Annotated[int, typer.Option("--n", "-n", help="How many texts", min=1)] = 100,
     from_format: Annotated[
-        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(INPUTS)}")
+        Optional[str], typer.Option("--from", "-f", help=f"Format to read: {', '.join(LINES)}")
     ] = None,
     to_format: Annotated[
         str, typer.Option("--to", "-t", help=f"Format to write: {', '.join(format_names(records))}")
@@ -117,8 +117,8 @@ def select(
 
     pool_path, output_path = Path(pool_path), Path(output_path)
     from_format = ("txt" if pool_path.suffix == ".txt" else "jsonl") if from_format is None else from_format
-    if from_format not in INPUTS:
-        raise ValueError(FormatErrors.F026.format(value=from_format, formats=", ".join(INPUTS)))
+    if from_format not in LINES:
+        raise ValueError(FormatErrors.F026.format(value=from_format, formats=", ".join(LINES)))
     if n < 1:
         raise ValueError(Errors.S110.format(n=n))
     writer = load_records(to_format, **options)

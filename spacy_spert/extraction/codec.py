@@ -12,7 +12,9 @@ from ..formats.lines import MAX_LINE, Line
 from ..formats.values import expect, parse_json
 from .export import Triple
 
-INPUTS, OUTPUTS = ("jsonl", "txt"), ("jsonl", "csv")
+# Files of lines, and all that can be read and written in our own forms. A row of Parquet is a line of JSON here.
+LINES = ("jsonl", "txt")
+INPUTS, OUTPUTS = (*LINES, "parquet"), ("jsonl", "csv", "parquet")
 # The format that is a folder: two files for each document.
 FOLDER = "brat"
 # A column for each field of a triple but the document's index; "line" is the number of the line in the input.

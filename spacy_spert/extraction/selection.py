@@ -148,6 +148,9 @@ def embed(doc: Doc) -> Floats:
         tokens, else `doc.vector`, shape (width,); without all of these shape (0,).
     """
     data: Any = doc._.trf_data if Doc.has_extension("trf_data") else None
+    if hasattr(data, "last_hidden_layer_state"):
+        hidden = data.last_hidden_layer_state.dataXd
+        return _mean(hidden, numpy.ones(len(hidden))) if hidden.size else numpy.zeros(0, dtype="float32")
     hidden = data and data.model_output.get("last_hidden_state")
     if hidden is not None and hidden.size:
         return _mean(hidden, data.wordpieces.attention_mask)

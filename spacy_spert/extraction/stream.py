@@ -131,7 +131,7 @@ class ResumableOutput(Output):
         except FileExistsError as err:
             raise ValueError(Errors.S061.format(output=path)) from err
         try:
-            _lock(file_, path)
+            lock(file_, path)
             # Again: another run may have written until now.
             super().__init__(file_, self._read_progress() if going_on else done, end=end)
             # Progress first: if the run ends between the two, what the file held before is still not taken for output.
@@ -197,8 +197,13 @@ class ResumableOutput(Output):
         return done
 
 
-def _lock(file_: IO[bytes], path: Path) -> None:
-    """Keep other runs off a file until it is closed, however this process ends."""
+def lock(file_: IO[bytes], path: Path) -> None:
+    """Keep other runs off a file until it is closed, however this process ends.
+
+    file_ (IO[bytes]): The file, open.
+    path (Path): What to call it in a message.
+    RAISES (ValueError): If another run has it.
+    """
     try:
         import fcntl
     except ImportError:

@@ -12,7 +12,7 @@ from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache, partial
 from hashlib import sha256
-from typing import Any, Deque, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Generator, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import srsly
 
@@ -35,7 +35,7 @@ class Settings(NamedTuple):
 
     model (str): Name or path of the pipeline.
     threshold (Optional[float]): Lowest probability of a relation; None for that of the pipeline.
-    from_format (str): "jsonl" or "txt".
+    from_format (str): "jsonl", "txt" or "parquet".
     to_format (str): One of `output_names`.
     component (Optional[str]): The name of the component, needed only if there are several.
     given_sentences (bool): Use the sentence marks of the records.
@@ -135,20 +135,55 @@ def extract_batch(settings: Settings, batch: List[Line]) -> List[Outcome]:
     RETURNS (List[Outcome]): What became of each.
     """
     outcomes = {line.number: Outcome(b"", {}) for line in batch}
+    extractor = load(settings)
+
+    def extract(records: List[Dict[str, Any]]) -> List[Any]:
+        is_ours = settings.to_format in OUTPUTS
+        return extractor.batch(records if is_ours else list(map(with_id_in_meta, records)))
+
+    for number, record, found in extract_lines(extract, settings.from_format, batch):
+        outcomes[number] = _outcome(settings, number, record, found)
+    return list(outcomes.values())
+
+
+def extract_lines(
+    extract: Callable[[List[Any]], Iterable[Any]], from_format: str, lines: Iterable[Line]
+) -> Iterator[Tuple[int, Dict[str, Any], Dict[str, Any]]]:
+    """Extract what the texts of some lines say.
+
+    extract (Callable[[List[Any]], Iterable[Any]]): What does so with records.
+    from_format (str): The format of the lines.
+    lines (Iterable[Line]): The lines.
+    YIELDS (Tuple[int, Dict[str, Any], Dict[str, Any]]): For each line that has a record its number, the record, and
+        what was found, which may be the "error" of a line that can't be read.
+    """
+    found: Dict[int, Dict[str, Any]] = {}
     records: Dict[int, Dict[str, Any]] = {}
-    for line in batch:
+    for line in lines:
         try:
-            record = decode(line, settings.from_format)
+            record = decode(line, from_format)
         except ValueError as err:
-            outcomes[line.number] = _refused(str(err))
+            found[line.number] = {"error": str(err)}
             continue
         if record is not None:
             records[line.number] = record
-    ours = settings.to_format in OUTPUTS
-    given = [record if ours else with_id_in_meta(record) for record in records.values()]
-    for number, found in zip(records, load(settings).batch(given)):
-        outcomes[number] = _outcome(settings, number, records[number], found)
-    return list(outcomes.values())
+    found.update(zip(records, extract(list(records.values()))))
+    for number in sorted(found):
+        yield number, records.get(number, {}), found[number]
+
+
+def losses_of(settings: Settings, record: Dict[str, Any]) -> Mapping[str, int]:
+    """RETURNS (Mapping[str, int]): What of a record is not kept, counted by reason."""
+    losses = Losses()
+    if settings.to_format != "csv":
+        note_fields(record, (*FIELDS, "id"), "record", losses)
+    if not settings.given_sentences and record.get("sent_starts") is not None:
+        losses.note(NOT_USED)
+    meta = record.get("meta")
+    is_ours = settings.to_format in OUTPUTS
+    if not is_ours and "id" in record and meta and meta.get("id", record["id"]) != record["id"]:
+        losses.note(OTHER_ID)
+    return losses.counts
 
 
 def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dict[str, Any]) -> Outcome:
@@ -162,15 +197,7 @@ def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dic
         except ValueError as err:
             return _refused(str(err))
         counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found["relations"])}
-    losses = Losses()
-    if settings.to_format != "csv":
-        note_fields(record, (*FIELDS, "id"), "record", losses)
-    if not settings.given_sentences and record.get("sent_starts") is not None:
-        losses.note(NOT_USED)
-    meta = record.get("meta")
-    if not ours and "id" in record and meta and meta.get("id", record["id"]) != record["id"]:
-        losses.note(OTHER_ID)
-    return Outcome(data, {**counts, **losses.counts})
+    return Outcome(data, {**counts, **losses_of(settings, record)})
 
 
 def _refused(error: str) -> Outcome:

@@ -206,7 +206,8 @@ def learn(
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> List[Doc]:
         d_states = backprop_head(d_scores)
-        grad_factor = tok2vec.attrs.get("grad_factor", 1.0)
+        # Listeners of other packages multiply on their own.
+        grad_factor = tok2vec.attrs.get("grad_factor", 1.0) if is_listener(tok2vec) else 1.0
         backprop_tok2vec(get_gradients(model.ops, docs, outputs, d_states, grad_factor))
         return docs
 

@@ -58,16 +58,6 @@ def write(path, records):
     return path
 
 
-@pytest.fixture(scope="module")
-def model(cnn_model):
-    return cnn_model
-
-
-@pytest.fixture(scope="module")
-def nlp(model):
-    return spacy.load(model)
-
-
 @pytest.fixture
 def source(tmp_path):
     return write(tmp_path / "in.jsonl", [{"text": text, "meta": {"n": i}} for i, text in enumerate(WORDS)])

@@ -16,11 +16,11 @@ from ...relations import describe_doc
 from ...sentences import sentence_bounds
 from ..arrays import Ints, Layout, no_ints
 from ..batches import batch_size
+from . import curated, transformer
 from .base import Adapter, Pieces
-from .transformer import TransformerAdapter
 from .vectors import VectorAdapter
 
-ADAPTERS: List[Adapter] = [TransformerAdapter(), VectorAdapter()]
+ADAPTERS: List[Adapter] = [transformer.TransformerAdapter(), curated.CuratedAdapter(), VectorAdapter()]
 
 
 def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[List[Floats2d], Layout]:
@@ -99,13 +99,24 @@ def find_adapter(doc: Doc, output: Any) -> Adapter:
     raise ValueError(Errors.S023.format(doc=describe_doc(doc), value=type(output)))
 
 
+def seen_tokens(upstream: Model, doc: Doc) -> "numpy.ndarray":
+    """Which tokens a transformer sees.
+
+    upstream (Model): The model of a transformer component.
+    doc (Doc): The document, with sentence marks if the transformer's windows are sentences.
+    RETURNS (Bools): Shape (len(doc),).
+    """
+    kind = transformer if hasattr(upstream, "tokenizer") else curated
+    return kind.seen_tokens(upstream, doc)
+
+
 def predict_in_batches(tok2vec: Model, docs: List[Doc], max_tokens: Optional[int] = None) -> List[Any]:
     """Run an encoder of the component's own over many documents, as the transformer component does: batched by length.
 
     tok2vec (Model): The encoder.
     docs (List[Doc]): The documents.
     max_tokens (Optional[int]): Most tokens in a batch, padding included; by default as suits the device.
-    RETURNS (List[Union[TransformerData, Floats2d]]): The output for each document; None for an empty one.
+    RETURNS (List[Union[TransformerData, Ragged, Floats2d]]): The output for each document; None for an empty one.
     """
     max_tokens = batch_size(tok2vec.ops) if max_tokens is None else max_tokens
     outputs: List[Any] = [None] * len(docs)
