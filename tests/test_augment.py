@@ -1,6 +1,7 @@
 import logging
 import random
 
+import numpy
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin, Span
@@ -161,7 +162,7 @@ def test_in_a_corpus(tmp_path):
         random.seed(0)
         augmenter = registry.resolve({"augmenter": augmenter})["augmenter"]
         examples = list(Corpus(tmp_path / "a.spacy", augmenter=augmenter)(NLP))
-        golds = [align_gold(eg, "spert", [0] * len(eg.predicted)) for eg in examples]
+        golds = [align_gold(eg, "spert", numpy.zeros(len(eg.predicted), dtype="int64")) for eg in examples]
         counts.append((sum(gold.relations_known for gold in golds), sum(len(gold.relations) for gold in golds)))
     n = sum(len(relations) for _, _, relations in TEXTS)
     assert counts[0][0] < len(TEXTS) and counts[0][1] < n and counts[1] == (len(TEXTS), n)

@@ -294,6 +294,7 @@ def as_scores(lengths, found):
         span_scores=flat(2, 1, "float32")[:, 0],
         pairs=flat(3, 2, "int64", first),
         pair_scores=flat(4, len(RELATION_LABELS), "float32"),
+        is_entity=numpy.ones(first[-1], dtype=bool),
         tokens=numpy.arange(sum(lengths)),
     )
 
