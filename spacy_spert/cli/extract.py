@@ -90,6 +90,9 @@ def extract_cli(
             if strict:
                 why = "There a text that can't be used is a row with its error."
                 raise ValueError(Errors.S066.format(one="--strict", other="--engine ray", why=why))
+            if option:
+                why = "Its outputs, Parquet and JSON lines, have no options."
+                raise ValueError(Errors.S066.format(one="--option", other="--engine ray", why=why))
             from ..extraction.ray import extract_files
 
             counts = extract_files(

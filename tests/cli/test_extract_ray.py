@@ -173,6 +173,7 @@ def test_command(cluster, model, texts, tmp_path):
     "arguments, message",
     [
         (("--engine", "ray", "--strict"), "[S066] Can't use --strict with --engine ray."),
+        (("--engine", "ray", "--option", "a=b"), "[S066] Can't use --option with --engine ray."),
         (("--engine", "ray", "--to", "csv"), "[S066] Can't use --to csv with Ray."),
         (("--address", "auto"), "[S066] Can't use --address with one process. Add --engine ray."),
     ],
