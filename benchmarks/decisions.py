@@ -8,7 +8,7 @@ from spacy.tokens import Doc
 from spacy_spert.components import changed
 
 from .measure import compare
-from .pipelines import Setup, fresh, read_docs, trained_nlp
+from .pipelines import Setup, compare_with_alone, fresh, read_docs, trained_nlp
 from .report import Result, Target, add_ratio, bars
 
 TITLE = "Heads of the plus recipe: milliseconds for a document"
@@ -35,18 +35,7 @@ def measure(setup: Setup) -> Result:
 
 
 def _compare_heads(result: Result, setup: Setup, nlp: Language, docs: List[Doc], batch_size: int) -> None:
-    def run(batch: List[Doc]) -> None:
-        for _ in nlp.pipe(batch, batch_size=batch_size):
-            pass
-
-    def run_alone(batch: List[Doc]) -> None:
-        with nlp.select_pipes(disable="spert"):
-            run(batch)
-
-    size = max(batch_size, 32)
-    batches = [docs[i : i + size] for i in range(0, len(docs), size)]
-    tasks = {"alone": run_alone, "with spert": run}
-    times = compare(tasks, batches, setup.repeats, lambda batch: [fresh(doc) for doc in batch])
+    times = compare_with_alone(nlp, docs, batch_size, setup.repeats)
     what = f"heads of the plus recipe over the transformer alone, batch {batch_size}"
     add_ratio(result, TITLE, {"batch": batch_size}, times, len(docs), what, AT_MOST.get(batch_size))
 

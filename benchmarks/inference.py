@@ -7,8 +7,17 @@ from spacy.tokens import Doc
 
 import spacy_spert.ml.model
 
-from .measure import compare
-from .pipelines import Encoder, Setup, encoders, fresh, places_in_spert, profile_pipe, read_docs, trained_nlp
+from .pipelines import (
+    Encoder,
+    Setup,
+    compare_with_alone,
+    encoders,
+    fresh,
+    places_in_spert,
+    profile_pipe,
+    read_docs,
+    trained_nlp,
+)
 from .report import Result, add_ratio, bars
 
 TITLE = "Inference: milliseconds for a document"
@@ -39,18 +48,7 @@ def measure(setup: Setup) -> Result:
 
 
 def _compare(result: Result, setup: Setup, encoder: Encoder, nlp: Language, docs: List[Doc], batch_size: int) -> None:
-    def run(batch: List[Doc]) -> None:
-        for _ in nlp.pipe(batch, batch_size=batch_size):
-            pass
-
-    def run_alone(batch: List[Doc]) -> None:
-        with nlp.select_pipes(disable="spert"):
-            run(batch)
-
-    size = max(batch_size, 32)
-    batches = [docs[i : i + size] for i in range(0, len(docs), size)]
-    tasks = {"alone": run_alone, "with spert": run}
-    times = compare(tasks, batches, setup.repeats, lambda batch: [fresh(doc) for doc in batch])
+    times = compare_with_alone(nlp, docs, batch_size, setup.repeats)
     predicted = list(nlp.pipe([fresh(doc) for doc in docs], batch_size=batch_size))
     row = {
         "encoder": encoder.name,

@@ -31,7 +31,7 @@ from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.optimizer import build_adamw
 from spacy_spert.pipeline import Spert
 
-from .measure import Stopwatch
+from .measure import Stopwatch, Times, compare
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Suffixes of files, and the names of their formats.
@@ -211,6 +211,30 @@ def places_in_spert(spert: Spert, prefix: str = "") -> List[Tuple[str, Any, str]
         (f"{prefix}pairs", network, "score_both_orders"),
         (f"{prefix}annotations", spert, "set_annotations"),
     ]
+
+
+def compare_with_alone(nlp: Language, docs: List[Doc], batch_size: int, repeats: int) -> Dict[str, Times]:
+    """Time `nlp.pipe` with the component and without it.
+
+    nlp (Language): The pipeline.
+    docs (List[Doc]): Documents, whose tokens it gets.
+    batch_size (int): Size of the batches.
+    repeats (int): How many times to measure.
+    RETURNS (Dict[str, Times]): The times "alone" and "with spert".
+    """
+
+    def run(batch: List[Doc]) -> None:
+        for _ in nlp.pipe(batch, batch_size=batch_size):
+            pass
+
+    def run_alone(batch: List[Doc]) -> None:
+        with nlp.select_pipes(disable="spert"):
+            run(batch)
+
+    size = max(batch_size, 32)
+    batches = [docs[i : i + size] for i in range(0, len(docs), size)]
+    tasks = {"alone": run_alone, "with spert": run}
+    return compare(tasks, batches, repeats, lambda batch: [fresh(doc) for doc in batch])
 
 
 def profile_pipe(
