@@ -107,7 +107,8 @@ def _exchange(doc: Doc, others: Dict[Span, List[Word]]) -> Doc:
     iobs: List[str] = []
     starts: List[Union[bool, int, None]] = []
     has_sentences = doc.has_annotation("SENT_START")
-    moved = {}
+    # Where spans of the document begin and end in the new one.
+    begins, ends = {}, {}
     replaced = {span.start: span for span in others}
     i = 0
     while i < len(doc):
@@ -119,8 +120,9 @@ def _exchange(doc: Doc, others: Dict[Span, List[Word]]) -> Doc:
         mark = f"{first.ent_iob_}-{first.ent_type_}" if first.ent_type_ else first.ent_iob_
         iobs.extend([mark, *[mark.replace("B-", "I-", 1)] * (len(new) - 1)])
         starts.extend([first.is_sent_start, *[False if has_sentences else None] * (len(new) - 1)])
-        moved[span.start, span.end] = len(words), len(words) + len(new)
+        begins[span.start] = len(words)
         words.extend(new)
+        ends[span.end] = len(words)
         i = span.end
     changed = Doc(
         doc.vocab,
@@ -133,8 +135,6 @@ def _exchange(doc: Doc, others: Dict[Span, List[Word]]) -> Doc:
         sent_starts=starts,
         ents=iobs,
     )
-    begins = {start: new for (start, _), (new, _) in moved.items()}
-    ends = {end: new for (_, end), (_, new) in moved.items()}
     for key, group in doc.spans.items():
         spans = [
             Span(

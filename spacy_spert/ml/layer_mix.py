@@ -19,6 +19,7 @@ from transformers import AutoModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..errors import Errors
+from .listening import replace_listener_cfg
 
 # The shares learn as if with so many times the encoder's learning rate, which is low for what starts from nothing.
 SPEED = 10.0
@@ -55,7 +56,7 @@ def build_layer_mix_transformer(
     shim = cast(HFShim, model.layers[0].shims[0])
     shim.model_cls = MixedEncoders(layers)
     model.attrs["set_transformer"] = partial(set_transformer, layers=layers)
-    model.attrs["replace_listener_cfg"] = replace_listener_cfg
+    model.attrs["replace_listener_cfg"] = partial(replace_listener_cfg, error=Errors.S231)
     return model
 
 
@@ -68,19 +69,6 @@ def set_transformer(model: TransformerModel, objects: HFObjects, layers: int) ->
     """
     objects.transformer = MixedEncoder(objects.transformer, layers).to(objects.transformer.device)
     set_pytorch_transformer(model, objects)
-
-
-def replace_listener_cfg(transformer: Dict[str, Any], listener: Dict[str, Any]) -> Dict[str, Any]:
-    """The config of a component that gets a copy of the transformer in place of its listener.
-
-    transformer (Dict[str, Any]): The config of the transformer's model.
-    listener (Dict[str, Any]): The config of the listener.
-    RETURNS (Dict[str, Any]): The config to use.
-    RAISES (ValueError): If the component needs one vector for each token.
-    """
-    if "pooling" in listener:
-        raise ValueError(Errors.S231.format(listener=listener["@architectures"]))
-    return transformer
 
 
 class MixedEncoders:

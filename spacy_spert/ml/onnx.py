@@ -5,6 +5,7 @@ as with torch. Only what computes the embeddings is another: a module without we
 """
 
 import os
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Callable, Dict, List, cast
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..errors import Errors
+from .listening import replace_listener_cfg
 
 ARCHITECTURE = "spacy-spert.OnnxTransformer.v1"
 OUTPUT = "last_hidden_state"
@@ -40,7 +42,7 @@ def build_onnx_transformer(get_spans: Callable, name: str = "") -> Model[List[Do
     # That of the model without torch's classes. HFWrapper takes others, TransformerModel doesn't pass them on.
     model.layers[0] = HFWrapper(HFObjects(None, None, None), **torch_layer.attrs, model_cls=OnnxEncoder)
     model.init = init
-    model.attrs["replace_listener_cfg"] = replace_listener_cfg
+    model.attrs["replace_listener_cfg"] = partial(replace_listener_cfg, error=Errors.S142)
     return model
 
 
@@ -48,19 +50,6 @@ def init(model: TransformerModel, X: Any = None, Y: Any = None) -> None:
     """Nothing is left to do once the graph is there."""
     if model.transformer is None:
         raise ValueError(Errors.S141)
-
-
-def replace_listener_cfg(transformer: Dict[str, Any], listener: Dict[str, Any]) -> Dict[str, Any]:
-    """The config of a component that gets a copy of the transformer in place of its listener.
-
-    transformer (Dict[str, Any]): The config of the transformer's model.
-    listener (Dict[str, Any]): The config of the listener.
-    RETURNS (Dict[str, Any]): The config to use.
-    RAISES (ValueError): If the component needs one vector for each token.
-    """
-    if "pooling" in listener:
-        raise ValueError(Errors.S142.format(listener=listener["@architectures"]))
-    return transformer
 
 
 def require(*names: str) -> None:

@@ -64,7 +64,7 @@ class AdamW(Optimizer):
         "head_learn_rate",
         "averages_decay",
         "_heads",
-        "_modules",
+        "_models",
         "_weights",
         "_arrays",
         "_gradients",
@@ -82,14 +82,14 @@ class AdamW(Optimizer):
     _arrays: Dict[KeyT, FloatsXd]
     _gradients: Dict[KeyT, torch.Tensor]
     _pending: Dict[KeyT, torch.nn.Parameter]
-    _modules: Dict[int, torch.nn.Module]
+    _models: Dict[int, Model]
     _means: Dict[KeyT, torch.Tensor]
     _steps: int
 
     def __init__(self, *args: Any, head_learn_rate: Any = None, averages_decay: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.averages_decay = averages_decay
-        self._modules = {}
+        self._models = {}
         self._means = {}
         self._steps = 0
         if head_learn_rate is not None and not isinstance(head_learn_rate, (float, int)):
@@ -152,10 +152,7 @@ class AdamW(Optimizer):
 
         models (Iterable[Model]): The models of a pipeline.
         """
-        for model in models:
-            for node in model.walk():
-                # Shims have no public access to the module that they wrap.
-                self._modules.update((shim.id, shim._model) for shim in node.shims if hasattr(shim, "_model"))
+        self._models.update((model.id, model) for model in models)
 
     @property
     def averages(self) -> Optional[Dict[Any, Any]]:
@@ -166,10 +163,11 @@ class AdamW(Optimizer):
         """
         if not self._means:
             return None
-        averages: Dict[Any, Any] = {
-            key: torch2xp(mean) for key, mean in self._means.items() if key[0] not in self._modules
-        }
-        for number, module in self._modules.items():
+        shims = [shim for model in self._models.values() for node in model.walk() for shim in node.shims]
+        # They have no public access to the module that they wrap.
+        modules = {shim.id: shim._model for shim in shims if hasattr(shim, "_model")}
+        averages: Dict[Any, Any] = {key: torch2xp(mean) for key, mean in self._means.items() if key[0] not in modules}
+        for number, module in modules.items():
             if any(key[0] == number for key in self._means):
                 for name, weights in module.state_dict().items():
                     averages[f"pytorch_{number}_{name}"] = torch2xp(self._means.get((number, name), weights))
