@@ -235,6 +235,8 @@ def leave_unrelated_out(is_entity: Bools, rows: Sequence[RelationRow]) -> Tuple[
     rows (Sequence[RelationRow]): The relations between the spans.
     RETURNS (Tuple[Bools, List[RelationRow]]): Which spans come out, shape (n_spans,), and the relations between these.
     """
+    if is_entity.all():
+        return is_entity, list(rows)
     kept = is_entity.copy()
     kept[[index for head, tail, _, _ in rows for index in (head, tail)]] = True
     index = (numpy.cumsum(kept) - 1).tolist()
