@@ -16,21 +16,19 @@ from .pooling import Indices
 class Encoded:
     """The encoder's output, ready to be pooled.
 
-    embeddings (Tensor): All embeddings, mixed or as they come, shape (n_rows, width).
-    layout (Layout): Indices into them.
-    rows (Tensor): Those of the wordpieces, on the device, shape (n_pieces,).
+    wordpieces (Tensor): Those of all visible tokens in their order, mixed or as they come, shape (n_pieces, width).
+    layout (Layout): Which of them are whose.
     contexts (Tensor): One vector for each sentence, shape (n_sentences, width).
     """
 
-    embeddings: Tensor
+    wordpieces: Tensor
     layout: Layout
-    rows: Tensor
     contexts: Tensor
 
     @property
     def device(self) -> torch.device:
-        """RETURNS (torch.device): Where the embeddings are."""
-        return self.embeddings.device
+        """RETURNS (torch.device): Where they are."""
+        return self.wordpieces.device
 
     @property
     def whole(self) -> Stretch:
@@ -44,7 +42,7 @@ class Encoded:
         RETURNS (Tensor): Shape (n_pieces, width).
         """
         first, last = stretch.bounds
-        return self.embeddings.index_select(0, self.rows[first:last])
+        return self.wordpieces[first:last]
 
 
 def bring_together(states: List[Tensor], layout: Layout, dtype: torch.dtype) -> Encoded:
@@ -85,4 +83,4 @@ def bring_together(states: List[Tensor], layout: Layout, dtype: torch.dtype) -> 
         targets = indices[owners][:, None].expand(-1, embeddings.shape[1])
         pieces = embeddings.index_select(0, indices[own_rows])
         contexts = contexts.scatter_reduce(0, targets, pieces, "amax", include_self=False)
-    return Encoded(embeddings, layout, indices[rows], contexts)
+    return Encoded(embeddings.index_select(0, indices[rows]), layout, contexts)

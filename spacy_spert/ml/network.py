@@ -94,8 +94,7 @@ class SpertNetwork(nn.Module):
         if self.mixer is None or not len(layout.rows):
             return encoded
         lengths = numpy.diff(layout.offsets[layout.sentences])
-        pieces = self.mixer(encoded.pieces(encoded.whole), lengths, is_train)
-        return replace(encoded, embeddings=pieces, rows=torch.arange(len(pieces), device=pieces.device))
+        return replace(encoded, wordpieces=self.mixer(encoded.wordpieces, lengths, is_train))
 
     def classify(
         self, encoded: Encoded, spans: Ints, labels: Optional[Ints] = None, *, is_train: bool
@@ -113,7 +112,7 @@ class SpertNetwork(nn.Module):
         plan = self._span_plan(encoded.whole, spans, encoded.device, indices)
         given = None if labels is None else indices.add(labels)
         indices.upload(encoded.device)
-        features = plan.take(encoded.pieces(encoded.whole), self.width_embedding.weight)
+        features = plan.take(encoded.wordpieces, self.width_embedding.weight)
         logits = self.span_head(encoded.contexts.index_select(0, plan.owners), features, is_train)
         return self._labelled(features, logits, None if given is None else indices[given]), logits
 
@@ -130,13 +129,13 @@ class SpertNetwork(nn.Module):
         RETURNS (Tensor): Logits, shape (n_pairs, n_relation_labels).
         """
         if self.relation_head is None or not len(pairs):
-            return encoded.embeddings.new_zeros(len(pairs), self.sizes.n_relation_labels)
+            return encoded.wordpieces.new_zeros(len(pairs), self.sizes.n_relation_labels)
         indices = Indices()
         plan = self._context_plan(encoded.whole, spans, pairs, encoded.device, indices)
         head, tail = (indices.add(side) for side in pairs.T)
         indices.upload(encoded.device)
         return self.relation_head(
-            plan.take(encoded.pieces(encoded.whole), encoded.contexts, self.relation_head.empty_context),
+            plan.take(encoded.wordpieces, encoded.contexts, self.relation_head.empty_context),
             features.select(indices[head]),
             features.select(indices[tail]),
             plan.distances,
@@ -167,7 +166,7 @@ class SpertNetwork(nn.Module):
         indices.upload(encoded.device)
         context_terms = self.span_head.context_terms(encoded.contexts).index_select(0, indices[owners])
         # Side by side, so that they come back in one copy.
-        found = encoded.embeddings.new_empty(4 if temperature != 1.0 else 3, max_width, n_tokens)
+        found = encoded.wordpieces.new_empty(4 if temperature != 1.0 else 3, max_width, n_tokens)
         for stretch, plan, counts in blocks:
             features = plan.take(encoded.pieces(stretch), self.width_embedding.weight)
             terms = context_terms[stretch.start : stretch.end]
@@ -205,10 +204,11 @@ class SpertNetwork(nn.Module):
             for at in range(0, len(chunk), step):
                 part = chunk[at : at + step] - first
                 pool = self._context_plan(stretch, spans, part, encoded.device, indices)
-                parts.append((pool, indices.add(part[:, 0]), indices.add(part[:, 1])))
+                # In the given order, then in the other.
+                parts.append((pool, indices.add(part.T.ravel()), indices.add(part.T[::-1].ravel())))
             blocks.append((stretch, plan, labels, parts))
         indices.upload(encoded.device)
-        logits: List[Tensor] = []
+        both: List[Tensor] = []
         for stretch, plan, labels, parts in blocks:
             pieces = encoded.pieces(stretch)
             features = plan.take(pieces, self.width_embedding.weight)
@@ -218,17 +218,12 @@ class SpertNetwork(nn.Module):
                 span_logits = self.span_head(owners, features, False)
                 features = self._labelled(features, span_logits, None if labels is None else indices[labels])
             as_head, as_tail = (self.relation_head.side_terms(side, features) for side in ("head", "tail"))
-            for pool, one, two in parts:
+            for pool, heads, tails in parts:
                 pooled = pool.take(pieces, encoded.contexts, self.relation_head.empty_context)
                 terms = self.relation_head.context_terms(pooled, pool.distances)
-                orders = (
-                    terms + (as_head.index_select(0, head) + as_tail.index_select(0, tail))
-                    for head, tail in ((indices[one], indices[two]), (indices[two], indices[one]))
-                )
-                logits.extend(self.relation_head.score_both(*orders))
-        # One order after the other for each part; side by side for each pair.
-        both = [torch.stack(logits[i : i + 2], dim=1) for i in range(0, len(logits), 2)]
-        return to_host(torch.cat(both)).astype("float32")
+                sides = as_head.index_select(0, indices[heads]) + as_tail.index_select(0, indices[tails])
+                both.append(self.relation_head.score_both(terms + sides.view(2, *terms.shape)))
+        return to_host(torch.cat(both, dim=1).transpose(0, 1)).astype("float32")
 
     # All of them
 
@@ -383,9 +378,9 @@ class SpertNetwork(nn.Module):
 def _summarize(logits: Tensor, temperature: float) -> Tensor:
     """The label of each span, its probability and that of "none", and its probability at a temperature other than 1,
     shape (3 or 4, ...)."""
-    best, labels = logits[..., 1:].max(dim=-1)
-    total = logits.logsumexp(dim=-1)
-    rows = [labels + 1.0, (best - total).exp(), (logits[..., 0] - total).exp()]
+    raw = logits.softmax(dim=-1)
+    best, labels = raw[..., 1:].max(dim=-1)
+    rows = [labels + 1.0, best, raw[..., 0]]
     if temperature != 1.0:
-        rows.append((best / temperature - (logits / temperature).logsumexp(dim=-1)).exp())
+        rows.append((logits / temperature).softmax(dim=-1)[..., 1:].amax(dim=-1))
     return torch.stack(rows)

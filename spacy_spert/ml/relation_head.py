@@ -1,7 +1,7 @@
 """What a pair of spans is scored on, and how (section 3.2 of the paper)."""
 
 from functools import partial
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional
 
 import numpy
 import torch
@@ -168,17 +168,14 @@ class RelationHead(nn.Module):
         """
         return self.output(hidden, is_train)
 
-    def score_both(self, hidden: Tensor, reverse: Tensor) -> Tuple[Tensor, Tensor]:
-        """From the sums of the terms of pairs and of their reverses to logits, in prediction.
+    def score_both(self, hidden: Tensor) -> Tensor:
+        """From the sums of the terms of pairs in both orders to logits, in prediction.
 
-        hidden (Tensor): Shape (..., hidden).
-        reverse (Tensor): Those with head and tail exchanged, same shape.
-        RETURNS (Tuple[Tensor, Tensor]): Logits of the pairs and of the reverses, shape (..., n_relation_labels).
+        hidden (Tensor): Those of the pairs, and those with head and tail exchanged, shape (2, n_pairs, hidden).
+        RETURNS (Tensor): Logits likewise, shape (2, n_pairs, n_relation_labels).
         """
-        logits, reverse_logits = self.score(hidden, False), self.score(reverse, False)
-        if self.inverse is None:
-            return logits, reverse_logits
-        return logits + self.inverse(reverse, False), reverse_logits + self.inverse(hidden, False)
+        logits = self.score(hidden, False)
+        return logits if self.inverse is None else logits + self.inverse(hidden.flip(0), False)
 
     def _hidden(
         self, contexts: Tensor, heads: SpanFeatures, tails: SpanFeatures, distances: Tensor, is_train: bool

@@ -512,7 +512,7 @@ def test_precision_of_the_embeddings(dtype, precision, heads):
     double = search(network, embeddings, layout)
     network = network.float()
     states = network.encode([embeddings.to(dtype)], layout)
-    assert states.embeddings.dtype == torch.float32
+    assert states.wordpieces.dtype == torch.float32
     found = search(network, embeddings.to(dtype), layout)
     assert found.span_scores.dtype == found.pair_scores.dtype == "float32"
     if dtype == torch.float32:
