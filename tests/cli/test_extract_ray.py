@@ -1,4 +1,4 @@
-"""Extraction on a cluster of two nodes, in processes of their own, with one core each."""
+"""Extraction on a cluster of two nodes or three, in processes of their own, with one core each."""
 
 import gzip
 import json
@@ -76,34 +76,45 @@ def children(pid):
     return found
 
 
-def kill_an_actor(output, killed):
-    """End one of the actors suddenly, once the first file is written."""
+def kill_some(cluster, node, output, killed):
+    """End an actor and a node with another suddenly, once the first file is written."""
+    there = node.all_processes["raylet"][0].process.pid
     while not list(output.glob("part-*")):
         time.sleep(0.02)
-    actors = [pid for pid, name in children(os.getpid()) if "PieceActor" in name]
-    os.kill(actors[0], signal.SIGKILL)
-    killed.append(actors[0])
+    actors = {pid for pid, name in children(os.getpid()) if "PieceActor" in name}
+    lost = actors & {pid for pid, _ in children(there)}
+    os.kill(min(actors - lost), signal.SIGKILL)
+    cluster.remove_node(node, allow_graceful=False)
+    killed += [len(lost), len(list(output.glob("part-*")))]
 
 
-def test_files_and_an_actor_that_is_killed(cluster, model, texts, expected, tmp_path):
+def rows_of(output, expected):
+    """All rows, in the order of the texts. The first file gave what one process finds in it."""
+    rows = sorted(pq.read_table(output).to_pylist(), key=lambda row: (row["source"], row["line"]))
+    fields = ("text", "entities", "relations")
+    assert [{name: row[name] for name in fields} for row in rows[:N]] == [
+        {name: record[name] for name in fields} for record in expected
+    ]
+    return rows
+
+
+def test_files_with_an_actor_and_a_node_that_are_killed(cluster, model, texts, expected, tmp_path):
     output, killed = tmp_path / "out", []
-    killer = threading.Thread(target=kill_an_actor, args=(output, killed), daemon=True)
+    node = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+    cluster.wait_for_nodes()
+    killer = threading.Thread(target=kill_some, args=(cluster, node, output, killed), daemon=True)
     killer.start()
     counts = extract_files(model, str(texts), output, max_lines=8)
     killer.join(timeout=60)
-    assert killed
-    table = pq.read_table(output)
-    rows = sorted(table.to_pylist(), key=lambda row: (row["source"], row["line"]))
+    n_lost, n_written = killed
+    assert n_lost and n_written < N / 8
+    rows = rows_of(output, expected)
     places = Counter((Path(row["source"]).name, row["line"]) for row in rows)
     assert set(places.values()) == {1}
     assert sorted(places)[N:] == [
         *(("b.txt.gz", n) for n in (1, 2)),
         *(("c.parquet", n) for n in (1, 2)),
         *(("d.jsonl", n) for n in (1, 2, 4)),
-    ]
-    fields = ("text", "entities", "relations")
-    assert [{name: row[name] for name in fields} for row in rows[:N]] == [
-        {name: record[name] for name in fields} for record in expected
     ]
     assert [(row["id"], row["meta"]) for row in rows[:N]] == [(str(i), json.dumps({"n": [i]})) for i in range(N)]
     assert [row["meta"] for row in rows[N : N + 2]] == ['{"line": 1}', '{"line": 2}']
