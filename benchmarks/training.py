@@ -42,7 +42,9 @@ class ConstantGradient:
         docs = [example.predicted for example in examples]
         outputs, backprop = self.model.begin_update(docs)
         states = [output.model_output["last_hidden_state"] for output in outputs]
-        gradients = [numpy.full((state.size // state.shape[-1], state.shape[-1]), 1e-4, "float32") for state in states]
+        # Where the states are, as those of a component would be.
+        xp = self.model.ops.xp
+        gradients = [xp.full((state.size // state.shape[-1], state.shape[-1]), 1e-4, "float32") for state in states]
         backprop(get_gradients(self.model.ops, docs, outputs, gradients, 1.0))
         return losses or {}
 

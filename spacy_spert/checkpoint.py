@@ -36,6 +36,7 @@ from .errors import Errors, Warnings
 from .formats.losses import shorten
 from .formats.spert_json import Types, read_types
 from .formats.values import expect, parse_json
+from .ml.heads import ConcatLinear
 from .ml.model import get_network
 from .pipeline import Spert
 
@@ -49,6 +50,11 @@ VERSION = "1.1"
 MAX_MEGABYTES = 16
 # In the order of preference.
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+# In which order the original has what it scores spans and pairs on, by our names.
+PARTS = {
+    "entity_classifier.weight": ("context", "span", "width"),
+    "rel_classifier.weight": ("context", "head", "tail", "head_width", "tail_width"),
+}
 # Names of the original, and ours.
 HEAD_WEIGHTS = {
     "entity_classifier.weight": "span_head.layer.weight",
@@ -203,10 +209,11 @@ def _check_weights(weights: Weights, encoder: BertModel, labels: Types) -> None:
     """Make sure that every weight has its place and every place its weight."""
     rows, width = _size(weights, "size_embeddings.weight", 0), _size(weights, "size_embeddings.weight", 1)
     hidden, n_entities, n_relations = encoder.config.hidden_size, 1 + len(labels.entities), len(labels.relations)
+    columns = {name: sum(width if "width" in part else hidden for part in parts) for name, parts in PARTS.items()}
     shapes: Dict[str, Tuple[int, ...]] = {
-        "entity_classifier.weight": (n_entities, 2 * hidden + width),
+        "entity_classifier.weight": (n_entities, columns["entity_classifier.weight"]),
         "entity_classifier.bias": (n_entities,),
-        "rel_classifier.weight": (n_relations, 3 * hidden + 2 * width),
+        "rel_classifier.weight": (n_relations, columns["rel_classifier.weight"]),
         "rel_classifier.bias": (n_relations,),
         "size_embeddings.weight": (rows, width),
     }
@@ -338,13 +345,21 @@ def _add_spert(nlp: Language, weights: Weights, labels: Types, max_span_width: i
         spert.add_label(label, "relation")
     spert.cfg["width"] = _size(weights, *SIZES["hidden_size"])
     spert.make_head()
-    parameters = dict(get_network(spert.model).named_parameters())
+    network = get_network(spert.model)
+    parameters = dict(network.named_parameters())
     with torch.no_grad():
         for name, own in HEAD_WEIGHTS.items():
-            if own in parameters:  # without labels there is no classifier
-                # Row 0 of the width embedding belongs to no span.
-                rows = slice(1, max_span_width + 1) if name == "size_embeddings.weight" else slice(None)
-                parameters[own].copy_(weights[name][rows])
+            if own not in parameters:
+                continue  # without labels there is no classifier
+            weight = weights[name]
+            if name in PARTS:
+                layer = cast(ConcatLinear, network.get_submodule(own.rpartition(".")[0]))
+                parts = weight.split([layer.parts[part] for part in PARTS[name]], dim=1)
+                weight = layer.concat(dict(zip(PARTS[name], parts)))
+            elif name == "size_embeddings.weight":
+                # Row 0 belongs to no span.
+                weight = weight[1 : max_span_width + 1]
+            parameters[own].copy_(weight)
 
 
 def _size(weights: Weights, name: str, axis: int) -> int:

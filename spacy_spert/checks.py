@@ -52,7 +52,7 @@ def check_counts(counts: GoldCounts, labels: Dict[str, List[str]], cfg: Dict[str
     n_entities, n_relations = sum(counts.entities.values()), sum(counts.relations.values())
     facts = {"name": name, "docs": counts.docs, "ents": n_entities, "key": cfg["spans_key"]}
     relation_labels, symmetric = labels["relations"], cfg["symmetric_labels"]
-    if not n_entities and not any(labels.values()):
+    if not n_entities and not labels["entities"] and not (cfg["task"] == "relations" and relation_labels):
         raise ValueError(Errors.S010.format(**facts))
     warnings = [] if n_entities else [Warnings.W004.format(**facts)]
     if cfg["task"] == "entities":

@@ -8,10 +8,20 @@ from typing import Any, Iterator, List
 
 from spacy import util
 from spacy.language import Language
-from thinc.api import get_current_ops
+from thinc.api import get_current_ops, require_gpu
 
 from .errors import Errors
 from .ml.batches import CPU_BATCH, batch_size
+
+
+def choose_device(gpu_id: int) -> None:
+    """Compute on a GPU from now on, or on the device that is chosen already.
+
+    gpu_id (int): The GPU's number; -1 for none.
+    RAISES (ValueError): If there is no GPU.
+    """
+    if gpu_id >= 0:
+        require_gpu(gpu_id)
 
 
 def load_pipeline(name: str, *, half: bool = False) -> Language:

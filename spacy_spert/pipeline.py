@@ -269,6 +269,9 @@ class Spert(SavedPipe):
         )
         if labels is None or not any(known.values()):
             known = counts.union(known)
+        if not any(known.values()):
+            # Neither given nor in the data: those there are stay.
+            known = self.label_data
         self._report_unknown(counts)
         warnings = check_counts(counts, known, self.cfg, self.name)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))
@@ -391,22 +394,24 @@ class Spert(SavedPipe):
     def _report_limit(self, doc: Doc, n_tokens: int, n_found: int) -> None:
         limit = math.ceil(n_tokens * self.cfg["relations_per_token"])
         if limit and n_found > limit:
-            self._warn_once("W002", limit=limit, n=n_found, tokens=n_tokens, doc=describe_doc(doc))
+            self._warn_once("W002", limit=limit, n=n_found, tokens=n_tokens, doc=doc)
 
     def _report_over_limit(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
         if len(scores.over_limit):
             token, n_tokens, n_over = scores.over_limit[scores.over_limit[:, 2].argmax()].tolist()
             doc = docs[int(numpy.searchsorted(offsets, token, side="right")) - 1]
             limit = math.ceil(n_tokens * self.cfg["entities_per_token"])
-            self._warn_once("W001", limit=limit, n=limit + n_over, tokens=n_tokens, doc=describe_doc(doc))
+            self._warn_once("W001", limit=limit, n=limit + n_over, tokens=n_tokens, doc=doc)
 
     def _report_cut(self, docs: Sequence[Doc], offsets: Ints, scores: Scores) -> None:
         if len(scores.cut):
             counts = numpy.bincount(numpy.searchsorted(offsets, scores.cut, side="right") - 1)
             doc = docs[int(counts.argmax())]
-            self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=describe_doc(doc))
+            self._warn_once("W003", n=int(counts.max()), tokens=len(doc), doc=doc)
 
-    def _warn_once(self, code: str, **values: Any) -> None:
+    def _warn_once(self, code: str, doc: Optional[Doc] = None, **values: Any) -> None:
         if code not in self._reported:
             self._reported.add(code)
+            if doc is not None:
+                values["doc"] = describe_doc(doc)
             logger.warning(getattr(Warnings, code).format(name=self.name, **values))

@@ -170,8 +170,13 @@ class SavedPipe(TrainablePipe):
                 block[name] = plain(value)
                 self._said[name].append(plain(value))
 
-    def _cfg_to_save(self, said: Optional[SaidT] = None) -> Dict[str, Any]:
-        return {VERSION_KEY: __version__, FORMAT_KEY: FORMAT, **self.cfg, CONFIG_KEY: said or self._said}
+    def _cfg_to_save(self, beside: Optional[SaidT] = None) -> Dict[str, Any]:
+        said = dict(beside or self._said)
+        for name, values in self._said.items():
+            if name in said and not any(same(said[name][-1], value) for value in values):
+                # The config was edited itself. At load it differs from this record, so that the edit counts.
+                said[name] = values
+        return {VERSION_KEY: __version__, FORMAT_KEY: FORMAT, **self.cfg, CONFIG_KEY: said}
 
     def _load_cfg(self, cfg: Dict[str, Any], exclude: Iterable[str]) -> None:
         saved = cfg.pop(CONFIG_KEY, {})

@@ -219,6 +219,16 @@ class Settings(Dict[str, Any]):
         for name, value in dict(*args, **kwargs).items():
             self[name] = value
 
+    def __ior__(self, other: Any) -> "Settings":  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Change a setting that is missing, as dict.setdefault does."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
     def __copy__(self) -> "Settings":
         # A copy changes no component.
         return Settings(self)
@@ -228,8 +238,12 @@ class Settings(Dict[str, Any]):
 
 
 def plain(value: Any) -> Any:
-    """RETURNS (Any): A setting as JSON has it: lists are new, and no tuples."""
-    return list(value) if isinstance(value, (list, tuple)) else value
+    """RETURNS (Any): A setting as JSON has it: lists and dicts are new, and no tuples."""
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value
 
 
 def same(one: Any, other: Any) -> bool:

@@ -122,5 +122,8 @@ def encoder_width(tok2vec: Model, docs: List[Doc], transformer: Optional[Model],
     tok2vec.initialize(X=docs)
     if tok2vec.has_dim("nO"):
         return tok2vec.get_dim("nO")
+    # Imports torch.
+    from .ml.encoders import find_adapter
+
     output = tok2vec.predict(docs[:1])[0]
-    return output.width if hasattr(output, "model_output") else output.shape[1]
+    return find_adapter(docs[0], output).pieces(tok2vec.ops, docs[0], output).states.shape[1]

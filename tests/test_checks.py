@@ -66,6 +66,21 @@ class TestWithoutData:
         assert nlp.get_pipe("spert").label_data == labels
         assert warned() == ["W004"]
 
+    def test_labels_stay_when_it_is_initialized_again(self):
+        nlp = make(task="entities")
+        nlp.get_pipe("spert").add_label("PER")
+        nlp.initialize()
+        nlp.initialize()
+        assert nlp.get_pipe("spert").label_data == {"entities": ["PER"], "relations": []}
+        nlp("Ann met Bob")
+
+    def test_relation_labels_alone(self):
+        """Without an entity there is no relation."""
+        nlp = make()
+        nlp.get_pipe("spert").add_label("knows", "relation")
+        with pytest.raises(ValueError, match=r"\[S010\]"):
+            nlp.initialize()
+
     def test_no_labels(self):
         with pytest.raises(ValueError, match=r"\[S010\]"):
             make().initialize()

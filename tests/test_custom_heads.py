@@ -17,6 +17,7 @@ from spacy_spert.ml.relation_head import RelationHead
 
 SPAN_HEAD = "tests.NormalizedSpanHead.v1"
 RELATION_HEAD = "tests.BilinearRelationHead.v1"
+PLAIN_RELATION_HEAD = "tests.PlainRelationHead.v1"
 
 
 class NormalizedSpanHead(nn.Module):
@@ -71,6 +72,35 @@ class BilinearRelationHead(RelationHead):
         return super().score(torch.cat([linear, head * tail], dim=-1), is_train)
 
 
+class PlainRelationHead(nn.Module):
+    """Scores the sum of the terms, with the widths left out. Not a subclass of RelationHead."""
+
+    uses_labels = uses_edges = False
+    empty_context = None
+
+    def __init__(self, sizes, hidden_width):
+        super().__init__()
+        self.context = nn.Linear(sizes.width, hidden_width)
+        self.sides = nn.ModuleDict({side: nn.Linear(sizes.width, hidden_width) for side in ("head", "tail")})
+        self.output_layer = nn.Linear(hidden_width, sizes.n_relation_labels)
+
+    def forward(self, contexts, heads, tails, distances, is_train):
+        sides = self.side_terms("head", heads) + self.side_terms("tail", tails)
+        return self.score(self.context_terms(contexts, distances) + sides, is_train)
+
+    def side_terms(self, side, spans):
+        return self.sides[side](spans.vectors)
+
+    def context_terms(self, contexts, distances):
+        return self.context(contexts)
+
+    def score(self, hidden, is_train):
+        return self.output_layer(torch.tanh(hidden))
+
+    def score_both(self, hidden):
+        return self.score(hidden, False)
+
+
 # Partials instead of functions within functions, as a pipeline must be picklable.
 
 
@@ -82,24 +112,29 @@ def make_relation_head(hidden_width: int, rank: int):
     return partial(BilinearRelationHead, hidden_width=hidden_width, rank=rank)
 
 
+def make_plain_relation_head(hidden_width: int):
+    return partial(PlainRelationHead, hidden_width=hidden_width)
+
+
 @pytest.fixture(scope="module")
 def registered():
     spacy.registry.architectures.register(SPAN_HEAD, func=make_span_head)
     spacy.registry.architectures.register(RELATION_HEAD, func=make_relation_head)
+    spacy.registry.architectures.register(PLAIN_RELATION_HEAD, func=make_plain_relation_head)
+
+
+def make_trained(relation_head, steps):
+    nlp = spacy.blank("xx")
+    span_head = {"@architectures": SPAN_HEAD, "hidden_width": 12}
+    model = {"tok2vec": CNN, "dropout": 0.0, "span_head": span_head, "relation_head": relation_head}
+    nlp.add_pipe("spert", config={"symmetric_labels": SYMMETRIC, "max_span_width": 4, "model": model})
+    initialize(nlp)
+    return train(nlp, steps), nlp
 
 
 @pytest.fixture(scope="module")
 def losses_and_nlp(registered):
-    nlp = spacy.blank("xx")
-    model = {
-        "tok2vec": CNN,
-        "dropout": 0.0,
-        "span_head": {"@architectures": SPAN_HEAD, "hidden_width": 12},
-        "relation_head": {"@architectures": RELATION_HEAD, "hidden_width": 12, "rank": 6},
-    }
-    nlp.add_pipe("spert", config={"symmetric_labels": SYMMETRIC, "max_span_width": 4, "model": model})
-    initialize(nlp)
-    return train(nlp, 80), nlp
+    return make_trained({"@architectures": RELATION_HEAD, "hidden_width": 12, "rank": 6}, 80)
 
 
 @pytest.fixture
@@ -135,7 +170,11 @@ def test_pickled_pipeline_predicts_the_same(nlp):
     assert_same_predictions(predict(nlp), predict(pickle.loads(pickle.dumps(nlp))))
 
 
-def test_training_scores_what_prediction_scores(nlp):
+@pytest.mark.parametrize("head", ["bilinear", "plain"])
+def test_training_scores_what_prediction_scores(registered, losses_and_nlp, head):
+    _, nlp = losses_and_nlp
+    if head == "plain":
+        _, nlp = make_trained({"@architectures": PLAIN_RELATION_HEAD, "hidden_width": 12}, 60)
     model = nlp.get_pipe("spert").model
     docs = [example.predicted for example in make_examples(nlp)]
     scores = nlp.get_pipe("spert").predict(docs)

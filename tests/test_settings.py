@@ -166,6 +166,26 @@ class TestOneTruth:
         with pytest.raises(ValueError, match="relation_threshold"):
             spacy.load(path, config={"components": {"spert": {"relation_threshold": 4.0}}})
 
+    def test_dict_methods(self, nlp):
+        cfg = cfg_of(nlp)
+        cfg |= {"relation_threshold": 0.66}
+        assert cfg.setdefault("relation_threshold", 0.1) == 0.66 and cfg.setdefault("new", 1) == cfg["new"] == 1
+        assert config_of(nlp)["relation_threshold"] == 0.66
+
+    def test_config_of_the_component_edited_before_it_is_saved(self, nlp, tmp_path):
+        nlp.get_pipe_config("spert")["relation_threshold"] = 0.8
+        nlp.to_disk(tmp_path)
+        loaded = spacy.load(tmp_path)
+        assert cfg_of(loaded)["relation_threshold"] == config_of(loaded)["relation_threshold"] == 0.8
+        loaded.to_disk(tmp_path)
+        assert cfg_of(spacy.load(tmp_path))["relation_threshold"] == 0.8
+
+    def test_copies_share_no_rows(self, nlp):
+        cfg_of(nlp)["relation_thresholds"] = [["works_for", 0.5]]
+        copied = copy.deepcopy(cfg_of(nlp))
+        copied["relation_thresholds"][0][1] = 0.9
+        assert config_of(nlp)["relation_thresholds"] == cfg_of(nlp)["relation_thresholds"] == [["works_for", 0.5]]
+
     def test_list_changed_in_place(self, nlp, tmp_path):
         cfg_of(nlp)["symmetric_labels"].append("partner_of")
         nlp.to_disk(tmp_path)

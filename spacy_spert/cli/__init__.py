@@ -6,7 +6,7 @@ module, so imports that take time (training, torch) belong inside the functions.
 """
 
 import typer
-from spacy.cli._util import app as spacy_app
+from spacy.cli import app as spacy_app
 
 app = typer.Typer(name="spert", help="Entities and relations with SpERT.", no_args_is_help=True)
 

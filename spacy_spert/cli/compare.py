@@ -50,10 +50,10 @@ def compare_cli(
     Compare two pipelines on the same documents: each score, its difference,
     and a 95 % interval of it (paired bootstrap over documents).
     """
-    from spacy.cli._util import setup_gpu
+    from ..devices import choose_device
 
     piped = to_stdout(output, report)
-    setup_gpu(gpu_id, silent=piped)
+    choose_device(gpu_id)
     try:
         comparison = compare(
             model_a,

@@ -57,10 +57,10 @@ def evaluate_cli(
     boundaries, and strict relations, whose entity labels must be right too;
     then its errors by kind.
     """
-    from spacy.cli._util import setup_gpu
+    from ..devices import choose_device
 
     piped = to_stdout(output, report)
-    setup_gpu(gpu_id, silent=piped)
+    choose_device(gpu_id)
     try:
         evaluation = evaluate(
             model,

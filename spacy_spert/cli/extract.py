@@ -82,8 +82,9 @@ def extract_cli(
     Lines that can't be used are named and skipped. An interrupted run is continued
     with --resume.
     """
-    from spacy.cli._util import setup_gpu
     from tqdm import tqdm  # type: ignore[import-untyped]
+
+    from ..devices import choose_device
 
     try:
         if engine is not None:
@@ -116,7 +117,7 @@ def extract_cli(
             return
         if address is not None:
             raise ValueError(Errors.S066.format(one="--address", other="one process", why="Add --engine ray."))
-        setup_gpu(gpu_id, silent=True)
+        choose_device(gpu_id)
         counts = extract(
             model,
             input_path,

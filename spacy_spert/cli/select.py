@@ -46,10 +46,11 @@ def select_cli(
     unsure of, spread over the pool. They are written with what the model found,
     the one most worth first, for people to correct.
     """
-    from spacy.cli._util import setup_gpu
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    setup_gpu(gpu_id, silent=True)
+    from ..devices import choose_device
+
+    choose_device(gpu_id)
     try:
         counts = select(
             model,

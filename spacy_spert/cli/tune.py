@@ -69,12 +69,11 @@ def tune_cli(
     import sys
     from contextlib import redirect_stdout
 
-    from spacy.cli._util import setup_gpu
-
+    from ..devices import choose_device
     from ._data import to_stdout
 
     piped = to_stdout(output)
-    setup_gpu(gpu_id, silent=piped)
+    choose_device(gpu_id)
     with redirect_stdout(sys.stderr if piped else sys.stdout):
         try:
             tuned = tune(

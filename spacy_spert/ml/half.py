@@ -19,7 +19,8 @@ def halve(encoder: nn.Module) -> None:
 
 
 def _refuse_training(encoder: nn.Module, inputs: Any) -> None:
-    if encoder.training:
+    # Predictions have no gradients. The encoder's own flag changes while other threads predict.
+    if encoder.training and torch.is_grad_enabled():
         raise ValueError(Errors.S143)
 
 

@@ -93,7 +93,8 @@ class OnnxEncoder(nn.Module):
         RETURNS (BaseModelOutput): The last hidden state, shape (n_windows, length, width).
         RAISES (ValueError): In training.
         """
-        if self.training:
+        # Predictions have no gradients. The flag changes while other threads predict.
+        if self.training and torch.is_grad_enabled():
             raise ValueError(Errors.S143)
         session = self._session()
         arrays = {node.name: inputs[node.name].numpy().astype(DTYPES[node.type]) for node in session.get_inputs()}

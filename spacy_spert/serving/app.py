@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .. import __version__
+from ..devices import choose_device
 from ..errors import Errors
 from ..extraction.codec import json_line
 from ..extraction.extractor import Extractor, load_extractor
@@ -224,9 +225,7 @@ class Service:
 
 
 def _load(model: str, gpu_id: int, **settings: Any) -> Extractor:
-    from spacy.cli._util import setup_gpu
-
-    setup_gpu(gpu_id, silent=True)
+    choose_device(gpu_id)
     return load_extractor(model, **settings)
 
 
