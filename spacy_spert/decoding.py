@@ -126,7 +126,7 @@ class Decoder:
         inside = numpy.arange(1, max_width + 1)[:, None] <= limits
         is_entity = inside & (windows.raw > windows.none)
         if self._entity_minima.any():
-            is_entity &= windows.scores >= self._entity_minima[windows.labels]
+            is_entity &= reach(windows.scores, self._entity_minima[windows.labels])
         chosen = is_entity
         if self.pairing_threshold is not None and self.relations:
             chosen = is_entity | (inside & (1.0 - windows.none >= self.pairing_threshold))
@@ -209,7 +209,7 @@ class Decoder:
             # Where no relations are looked for, the scores have no columns either.
             return DecodedRelations([], 0)
         best: Dict[Tuple[int, int, str], float] = {}
-        is_above = scores >= self._relation_minima
+        is_above = reach(scores, self._relation_minima)
         if self._possible is not None:
             is_above &= self._possible[:, labels[pairs[:, 0]], labels[pairs[:, 1]]].T
         above = numpy.argwhere(is_above)
@@ -241,6 +241,26 @@ def leave_unrelated_out(is_entity: Bools, rows: Sequence[RelationRow]) -> Tuple[
     kept[[index for head, tail, _, _ in rows for index in (head, tail)]] = True
     index = (numpy.cumsum(kept) - 1).tolist()
     return kept, [(index[head], index[tail], label, score) for head, tail, label, score in rows]
+
+
+def relation_threshold(cfg: Mapping[str, Any], label: str) -> float:
+    """The lowest score with which a relation comes out.
+
+    cfg (Mapping[str, Any]): The component's settings.
+    label (str): The label of the relation.
+    RETURNS (float): The threshold of the label, or else the common one.
+    """
+    return dict(cfg.get("relation_thresholds") or ()).get(label, cfg["relation_threshold"])
+
+
+def reach(scores: Any, thresholds: Any) -> Any:
+    """Whether scores are at or above thresholds, as exact as scores are.
+
+    scores (Union[float, Floats]): Scores.
+    thresholds (Union[float, Floats]): A threshold, or one for each.
+    RETURNS (Union[bool, Bools]): Which of the scores are.
+    """
+    return numpy.float32(scores) >= numpy.float32(thresholds)
 
 
 def join_logits(logits: Floats, ends: Floats) -> Floats:

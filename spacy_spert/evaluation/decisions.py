@@ -7,7 +7,7 @@ from typing import Any, Collection, Dict, FrozenSet, Mapping, NamedTuple, Option
 
 import numpy
 
-from ..decoding import LEARN
+from ..decoding import LEARN, reach
 from ..ml.arrays import Bools
 from .calibration import logit, sigmoid, softmax
 from .scored import Candidates, Doubles, RelationType, Scored
@@ -156,9 +156,9 @@ def _is_paired(scored: Scored, decisions: Decisions) -> Bools:
 
 
 def _reach(scores: Doubles, candidates: Candidates, thresholds: Mapping[str, float], common: float) -> Bools:
-    # As exact as the component's comparison.
-    limits = numpy.asarray([thresholds.get(label, common) for label in candidates.labels], dtype="float32")
-    return scores.astype("float32") >= limits[candidates.columns]
+    limits = numpy.asarray([thresholds.get(label, common) for label in candidates.labels])
+    found: Bools = reach(scores, limits[candidates.columns])
+    return found
 
 
 def _types(cfg: Mapping[str, Any]) -> Optional[FrozenSet[RelationType]]:

@@ -80,16 +80,6 @@ def lowered(cfg: Mapping[str, Any], floor: float = FLOOR, *, raw: bool = False) 
     return {name: value for name, value in values.items() if name in cfg}
 
 
-def relation_threshold(cfg: Mapping[str, Any], label: str) -> float:
-    """The lowest score with which a relation comes out.
-
-    cfg (Mapping[str, Any]): The component's settings.
-    label (str): The label of the relation.
-    RETURNS (float): The threshold of the label, or else the common one.
-    """
-    return dict(cfg.get("relation_thresholds") or ()).get(label, cfg["relation_threshold"])
-
-
 def predict(
     nlp: Language,
     name: str,

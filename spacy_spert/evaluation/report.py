@@ -4,13 +4,13 @@ from html import escape
 from typing import List, Tuple
 
 from ..alignment import gold_entities, gold_relations
+from ..decoding import relation_threshold
 from ..relations import get_relations
 from .analysis import KINDS, Analysed, Error, worst_first
 from .calibration import calibration_error, precision_recall, reliability
 from .diagrams import draw_precision_recall, draw_reliability
 from .drawing import relation_key
 from .markup import Drawer, Side, annotation_key, checkbox, fill, phrase, printable, table, tag
-from .prediction import relation_threshold
 from .run import Evaluation
 
 # How many documents are drawn before all others, to show at once what the model finds.

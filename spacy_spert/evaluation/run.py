@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-import numpy
 from spacy.language import Language
 from spacy.scorer import PRFScore, get_ner_prf
 from spacy.training import Example
@@ -13,6 +12,7 @@ from ..alignment import gold_relations
 from ..checks import count_foreign, foreign_notes
 from ..components import find_component
 from ..corpus import give_sentences
+from ..decoding import reach, relation_threshold
 from ..errors import Errors
 from ..ml.arrays import Bools
 from ..relations import Relation
@@ -23,7 +23,7 @@ from .calibration import calibration_error
 from .constraints import count_removed_pairs
 from .decisions import apply_decisions, read_decisions
 from .negatives import FalseRelations, count_false_relations, related_types, without_relation
-from .prediction import FLOOR, entities_given, find_annotated, predict, relation_threshold
+from .prediction import FLOOR, entities_given, find_annotated, predict
 from .scored import Candidates, Scored, gather
 
 # How far below the threshold a score is "just under" it.
@@ -360,9 +360,9 @@ def compare(
 
 
 def _is_near(relation: Relation, cfg: Mapping[str, Any], margin: float) -> bool:
-    """Whether its score is just under the threshold, as exact as the component's comparison."""
-    score, threshold = numpy.float32(relation.score), relation_threshold(cfg, relation.label)
-    return bool(numpy.float32(max(0.0, threshold - margin)) <= score < numpy.float32(threshold))
+    """Whether its score is just under the threshold."""
+    threshold = relation_threshold(cfg, relation.label)
+    return bool(reach(relation.score, max(0.0, threshold - margin)) and not reach(relation.score, threshold))
 
 
 def _rows(types: Dict[str, PRFScore]) -> List[Tuple]:

@@ -15,6 +15,7 @@ from spacy.tokens import Doc, SpanGroup
 from spacy.util import minibatch
 
 from ..components import changed, find_component
+from ..decoding import reach, relation_threshold
 from ..relations import RELATIONS_ATTR, SCORES_ATTR
 from .extractor import BATCH_SIZE, Extractor
 
@@ -68,21 +69,16 @@ def select(
     """
     _, spert = find_component(nlp, component)
     cfg = spert.cfg
-    threshold, by_label = cfg["relation_threshold"], dict(cfg["relation_thresholds"])
-    lowered = {
-        "relation_threshold": min(threshold, LOWEST),
-        "relation_thresholds": [[label, min(value, LOWEST)] for label, value in by_label.items()],
-    }
+    # As they are, whatever is changed below.
+    minima = {label: relation_threshold(cfg, label) for label in spert.relation_labels}
+    lowered = {"relation_thresholds": [[label, min(value, LOWEST)] for label, value in minima.items()]}
 
     def appraise(doc: Doc) -> Tuple[float, Floats, Any]:
         group = doc.spans[cfg["spans_key"]]
         uncertainty = entropy(_scores(group))
         if RELATIONS_ATTR in group.attrs:
             rows = group.attrs[RELATIONS_ATTR]
-            minima = (by_label.get(label, threshold) for _, _, label, _ in rows)
-            # As exact as the component's comparison.
-            kept = [row for row, value in zip(rows, minima) if numpy.float32(row[3]) >= numpy.float32(value)]
-            group.attrs[RELATIONS_ATTR] = kept
+            group.attrs[RELATIONS_ATTR] = [row for row in rows if reach(row[3], minima[row[2]])]
         return uncertainty, embed(doc), to_record(doc, cfg["spans_key"])
 
     extractor = Extractor(nlp, component=component, to_record=appraise)

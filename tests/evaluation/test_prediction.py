@@ -6,8 +6,9 @@ import spacy
 from util import CNN, TEXTS, clone, make_examples
 
 from spacy_spert.components import changed
+from spacy_spert.decoding import relation_threshold
 from spacy_spert.evaluation.calibration import softmax
-from spacy_spert.evaluation.prediction import collect, entities_given, lowered, relation_threshold
+from spacy_spert.evaluation.prediction import collect, entities_given, lowered
 
 
 @pytest.fixture
