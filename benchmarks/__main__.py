@@ -51,16 +51,17 @@ def main(
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     import torch
-    from spacy.cli._util import setup_gpu
+
+    from spacy_spert.devices import choose_device
 
     from .pipelines import Setup
     from .report import Target, machine_load, save, save_plot, show, show_targets
 
-    setup_gpu(gpu_id, silent=False)
+    choose_device(gpu_id)
     torch.set_num_threads(threads)
     if machine_load() > 0.5:
         msg.warn(f"Other programs are running (load {machine_load():.1f}), which makes the figures doubtful")
-    setup = Setup(data, encoder, threads, 1 if quick else repeats, quick, base)
+    setup = Setup(data, encoder, threads, 1 if quick else repeats, quick, base, gpu_id)
     output.mkdir(parents=True, exist_ok=True)
     targets: List[Target] = []
     for part in parts or PARTS:

@@ -48,6 +48,7 @@ class Setup:
     repeats (int): How many times to measure.
     quick (bool): Whether to do as little as possible, to see that all works. The figures are then worth nothing.
     base (bool): Whether to measure an encoder of base size too.
+    gpu_id (int): The GPU, also for what runs in other processes; -1 for the CPU.
     """
 
     data: Path
@@ -56,6 +57,7 @@ class Setup:
     repeats: int = 5
     quick: bool = False
     base: bool = True
+    gpu_id: int = -1
 
 
 @dataclass

@@ -80,7 +80,7 @@ def _measure_rate(result: Result, setup: Setup, model: Path) -> None:
                 pass
         values[0].append(1000 * (time.process_time() - start) / len(texts[piece:]))
         torch.set_num_threads(threads)
-        first, last = _watch(model, texts, piece)
+        first, last = _watch(model, texts, piece, setup.gpu_id)
         values[1].append(1000 * (last.seconds - first.seconds) / (piece * (last.files - first.files)))
     plain, actor = (Spread(each) for each in values)
     result.tables[RATE].append({"nlp.pipe": plain, "actor": actor, "ratio": actor / plain})
@@ -91,19 +91,25 @@ def _measure_rate(result: Result, setup: Setup, model: Path) -> None:
 def _measure_memory(result: Result, setup: Setup, model: Path) -> None:
     piece = 32 if setup.quick else PIECE
     n = 4 * piece if setup.quick else N_DISTINCT
-    first, last = _watch(model, islice(distinct_texts(), n), piece)
+    first, last = _watch(model, islice(distinct_texts(), n), piece, setup.gpu_id)
     for sample in (first, last):
         result.tables[MEMORY].append({"texts": sample.files * piece, "MB": sample.memory})
     what = f"memory of an actor of Ray after {last.files * piece} texts, MB above that after {first.files * piece}"
     result.targets.append(Target(what, Spread([last.memory - first.memory]), TARGET_MEMORY))
 
 
-def _watch(model: Path, texts: Iterable[str], piece: int) -> List[Sample]:
+def _watch(model: Path, texts: Iterable[str], piece: int, gpu_id: int) -> List[Sample]:
     """What the actor had used when the first file was complete, and in the end."""
     with TemporaryDirectory() as folder:
         source, output = Path(folder) / "in.jsonl", Path(folder) / "out"
         srsly.write_jsonl(source, ({"text": text} for text in texts))
-        settings: Any = {"batch_size": BATCH_SIZE, "size": 1, "max_lines": piece, "address": "local"}
+        settings: Any = {
+            "batch_size": BATCH_SIZE,
+            "size": 1,
+            "max_lines": piece,
+            "address": "local",
+            "gpu": gpu_id >= 0,
+        }
         thread = threading.Thread(target=extract_files, args=(str(model), str(source), output), kwargs=settings)
         thread.start()
         first = last = None

@@ -57,7 +57,10 @@ def measure(setup: Setup) -> Result:
 def _measure_rate(result: Result, setup: Setup, model: Path) -> None:
     texts = [doc.text for doc in read_docs(spacy.blank("en"), setup.data)]
     n = 2 * CLIENTS if setup.quick else N_REQUESTS
-    with serving(model, BATCH_SIZES[0]) as single, serving(model, BATCH_SIZES[1]) as batching:
+    with (
+        serving(model, BATCH_SIZES[0], setup.gpu_id) as single,
+        serving(model, BATCH_SIZES[1], setup.gpu_id) as batching,
+    ):
         values: List[List[float]] = [[], []]
         for server in (single, batching):
             ask(server, islice(cycle(texts), CLIENTS))
@@ -79,7 +82,7 @@ def _measure_memory(result: Result, setup: Setup, model: Path) -> None:
     texts = distinct_texts()
     deadline = time.monotonic() + MAX_SECONDS
     done = 0
-    with serving(model, BATCH_SIZES[1]) as server:
+    with serving(model, BATCH_SIZES[1], setup.gpu_id) as server:
         for step in steps:
             # In parts, to end in time.
             while done < step and time.monotonic() < deadline:
@@ -99,11 +102,11 @@ class Server:
     process (Popen): Its process.
     """
 
-    def __init__(self, model: Path, batch_size: int) -> None:
+    def __init__(self, model: Path, batch_size: int, gpu_id: int) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = [sys.executable, "-m", "spacy", "spert", "serve", model, "--port", self.port]
+        command = [sys.executable, "-m", "spacy", "spert", "serve", model, "--port", self.port, "--gpu-id", gpu_id]
         options = ["--batch-size", batch_size, "--max-waiting", 4 * CLIENTS]
         self.process = subprocess.Popen(
             [*map(str, [*command, *options])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -128,14 +131,15 @@ class Server:
 
 
 @contextmanager
-def serving(model: Path, batch_size: int) -> Iterator[Server]:
+def serving(model: Path, batch_size: int, gpu_id: int) -> Iterator[Server]:
     """Run the service.
 
     model (Path): The pipeline.
     batch_size (int): Most texts of a batch.
+    gpu_id (int): The GPU, or -1 for the CPU.
     YIELDS (Server): The service, as long as the context is open.
     """
-    server = Server(model, batch_size)
+    server = Server(model, batch_size, gpu_id)
     try:
         while not server.is_ready():
             time.sleep(0.1)

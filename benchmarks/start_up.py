@@ -43,7 +43,7 @@ def measure(setup: Setup) -> Result:
     """
     with TemporaryDirectory() as folder:
         trained_nlp(setup, setup.encoder).to_disk(folder)
-        codes = _codes(Path(folder))
+        codes = _codes(Path(folder), setup.gpu_id)
         values: Dict[str, List[float]] = {name: [] for name in codes}
         for _ in range(1 if setup.quick else setup.repeats + 1):
             for name, code in codes.items():
@@ -54,15 +54,16 @@ def measure(setup: Setup) -> Result:
     return Result({TITLE: [{"what": name, "ms": Spread(runs)} for name, runs in values.items()]})
 
 
-def _codes(pipeline: Path) -> Dict[str, str]:
+def _codes(pipeline: Path, gpu_id: int = -1) -> Dict[str, str]:
+    before = "import spacy" + (f"; spacy.require_gpu({gpu_id})" if gpu_id >= 0 else "")
     load = f"spacy.load({str(pipeline)!r}"
     return {
         "import spacy": _code("", "import spacy"),
         "import spacy_spert": _code("", "import spacy_spert"),
         'spacy.blank("en")': _code("import spacy", 'spacy.blank("en")'),
         "of that this package": _code(HIDE, "import spacy_spert.pipeline"),
-        "spacy.load, transformer alone": _code("import spacy", f'{load}, exclude=["spert"])'),
-        "spacy.load, transformer and spert": _code("import spacy", f"{load})"),
+        "spacy.load, transformer alone": _code(before, f'{load}, exclude=["spert"])'),
+        "spacy.load, transformer and spert": _code(before, f"{load})"),
     }
 
 
