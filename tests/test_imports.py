@@ -14,6 +14,7 @@ PACKAGE = ROOT / "spacy_spert"
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("**/*.py"))
 # Their names are loaded when they are used.
 EXEMPT = {"__init__.py"}
+LAZY = "a public name of the package"
 # Commands are registered by these imports, at the end of the file.
 REGISTERING = "cli/__init__.py"
 
@@ -53,19 +54,28 @@ def own_imports(file, source):
     folder = file.split("/")[:-1]
     found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = folder[: len(folder) + 1 - node.level] + (node.module.split(".") if node.module else [])
+        if isinstance(node, ast.Import):
+            modules = [alias.name.split(".") for alias in node.names]
+            found.update(file_of(module[1:]) for module in modules if module[0] == PACKAGE.name and module[1:])
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            if node.level:
+                base = folder[: len(folder) + 1 - node.level] + module
+            elif module[0] == PACKAGE.name:
+                base = module[1:]
+            else:
+                continue
             for alias in node.names:
-                found.add(file_of([*base, alias.name]) or file_of(base))
-        elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == PACKAGE.name:
-            found.add(file_of(node.module.split(".")[1:]))
+                # Other public names are loaded from the file that has them, which may be any.
+                public = LAZY if not base and alias.name != "__version__" else None
+                found.add(file_of([*base, alias.name]) or public or file_of(base))
     return found - {None, *EXEMPT}
 
 
 def upwards(file, source, rows):
     """What a file imports from its own row or one above."""
     own = row_of(file, rows)
-    return sorted(other for other in own_imports(file, source) if (row_of(other, rows) or 0) <= own)
+    return sorted(other for other in own_imports(file, source) if other == LAZY or (row_of(other, rows) or 0) <= own)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("__init__.py")])
@@ -105,6 +115,9 @@ def test_what_goes_upwards_is_found(rows):
     assert upwards("relations.py", "from .pipeline import Spert\nfrom .errors import Errors", rows) == ["pipeline.py"]
     assert upwards("ml/model.py", "def f():\n    from ..cli import app", rows) == ["cli/__init__.py"]
     assert upwards("errors.py", "from spacy_spert.relations import Relation", rows) == ["relations.py"]
+    for source in ("import spacy_spert.cli", "from spacy_spert import cli", "from .. import cli"):
+        assert upwards("ml/model.py", source, rows) == ["cli/__init__.py"]
+    assert upwards("ml/model.py", "from .. import to_json, __version__", rows) == [LAZY]
 
 
 def test_only_what_is_required_is_imported():

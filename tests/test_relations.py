@@ -213,6 +213,18 @@ def test_blocked_tokens(doc):
     assert [(span.start, span.end) for span in blocked_tokens(doc)] == [(3, 4), (4, 5)]
 
 
+def test_a_document_is_described_for_errors_only(doc, monkeypatch):
+    """It walks all tokens, which would take long for each of many relations."""
+    described = []
+    monkeypatch.setattr("spacy_spert.relations.describe_doc", lambda doc: described.append(doc) or "it")
+    spans = list(doc.spans["spert"])
+    set_relations(doc, [Relation(spans[0], spans[1], "WORKS_FOR")] * 3)
+    assert len(get_relations(doc)) and not described
+    with pytest.raises(ValueError, match="document it"):
+        set_relations(doc, [Relation(spans[0], spans[0], "WORKS_FOR")])
+    assert described
+
+
 def test_installing_twice_is_harmless(related):
     install_extension()
     assert read(related) == expected()

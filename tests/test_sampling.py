@@ -530,3 +530,26 @@ def test_pairs_of_near_misses_across_sentences_are_drawn(max_across, n_pairs):
     assert set(within) < set(found) or not n_pairs
     assert len(found) == len(within) + n_pairs
     assert set(found) == {(two, one) for one, two in found}
+
+
+def test_each_sentence_gets_its_own_entities(monkeypatch):
+    """Walking all of them for each sentence would take the square of a document's length."""
+    given_to = []
+
+    def spy(entities, *args):
+        given_to.append(tuples(entities))
+        return sample_sentence(entities, *args)
+
+    monkeypatch.setattr("spacy_spert.sampling.sample_sentence", spy)
+    entities = rows(*((5 * i, 5 * i + 2) for i in range(40)))
+    sampled = sample_sentences(
+        entities,
+        numpy.ones(40, dtype="int64"),
+        numpy.zeros((0, 3), dtype="int64"),
+        1,
+        numpy.arange(0, 201, 5),
+        numpy.zeros(200, dtype=bool),
+        Sampling(max_width=2),
+    )
+    assert given_to == [[(0, 2)]] * 40
+    assert tuples(sampled.spans[sampled.span_labels == 1]) == tuples(entities)
