@@ -57,8 +57,8 @@ class Errors(metaclass=ErrorsWithCodes):
     F053 = "The file is encoded as {encoding}, but UTF-8 is read. Save it as UTF-8."
     F054 = "{path} is neither a file nor a pipe or a device for characters. Choose another name for the output."
     F055 = (
-        "Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than those of "
-        "DRUG-AE.rel, which is read here."
+        "Many of its lines have a dose in place of an effect or a drug, so this seems to be DRUG-DOSE.rel. Its "
+        "relations are others than those of DRUG-AE.rel, which is read here."
     )
     F056 = "None of its lines is one of brat's. Is it an annotation file of brat?"
     F057 = "doc._.{key} holds no relations of this format but {value}. Does another format fit ('--from {other}')?"

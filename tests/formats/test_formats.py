@@ -202,22 +202,50 @@ def test_ade_losses(tmp_path):
     ]
 
 
-def test_ade_refuses_the_file_of_doses(tmp_path):
-    """It has the same columns, but other relations."""
-    doses = ["20 mg", "5 ml/day", "1.5-2 g", "10%", "high dose"]
-    content = "".join(f"{i}|Gold {dose} helps.|Gold|0|4|{dose}|5|{5 + len(dose)}\n" for i, dose in enumerate(doses))
-    path = write(tmp_path / "DRUG-DOSE.rel", content)
-    docs, losses = read_counting(read_ade, path)
+DOSE_TEXTS = ["5 mg", "20 mg/day", "4 times per day", "two tablets", "daily", "1.5-2 g", "10%", "high dose", "b.i.d."]
+DRUG_TEXTS = ["5-FU", "B12", "2-CdA", "IL-2", "4% nitrite in alcohol", "TD 50", "5-aminosalicylic acid"]
+
+
+def ade_line(number, effect, drug):
+    return f"{number}|{effect} by {drug} .|{effect}|0|{len(effect)}|{drug}|{len(effect) + 4}|{len(effect + drug) + 4}\n"
+
+
+@pytest.mark.parametrize("dose", DOSE_TEXTS)
+def test_ade_refuses_the_file_of_doses(tmp_path, dose):
+    """It has the same columns, but other relations: a dose in place of the effect. A few say that the file is one."""
+    path = tmp_path / "DRUG-DOSE.rel"
+    lines = [ade_line(0, dose, "Aspirin"), ade_line(1, "oral", "zinc"), ade_line(2, "much", "gold")]
+    docs, losses = read_counting(read_ade, write(path, "".join(lines)))
     assert docs == []
     assert uncoded(losses.places[Reasons.BROKEN]) == [
-        f"{path}: Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than "
-        "those of DRUG-AE.rel, which is read here."
+        f"{path}: Many of its lines have a dose in place of an effect or a drug, so this seems to be DRUG-DOSE.rel. "
+        "Its relations are others than those of DRUG-AE.rel, which is read here."
     ]
-    drugs = "".join(
-        f"{i}|Rash by {drug}.|Rash|0|4|{drug}|8|{8 + len(drug)}\n" for i, drug in enumerate(["5-FU", "B12"])
-    )
-    docs, losses = read_counting(read_ade, write(path, drugs))
-    assert [len(triples(doc)) for doc in docs] == [1, 1]
+
+
+@pytest.mark.parametrize("drug", DRUG_TEXTS)
+def test_ade_knows_drugs_and_effects_from_doses(tmp_path, drug):
+    for effect in ("Type 1 diabetes", "Fever up to 39 degrees C", "A fever", "T10-T12 rash", "Two seizures"):
+        (doc,), losses = read_counting(read_ade, write(tmp_path / "a.rel", ade_line(1, effect, drug)))
+        assert triples(doc) == [(effect, "Adverse-Effect", drug)]
+        assert losses.counts == {}
+
+
+def test_ade_reads_a_file_with_a_dose_here_and_there(tmp_path):
+    lines = [ade_line(i, "Rash", drug) for i, drug in enumerate(["gold", "5 mg gold", "zinc", "iron"])]
+    docs, _ = read_counting(read_ade, write(tmp_path / "a.rel", "".join(lines)))
+    assert len(docs) == 4
+
+
+def test_ade_counts_what_a_broken_line_held(tmp_path):
+    content = ade_line(1, "Rash", "gold") + ade_line(2, "Fever", "zinc").replace("|0|", "|x|")
+    docs, losses = read_counting(read_ade, write(tmp_path / "a.rel", content))
+    assert len(docs) == 1
+    assert losses.counts == {
+        Reasons.BROKEN: 1,
+        Reasons.IN_BROKEN.format(kind="entity"): 2,
+        Reasons.IN_BROKEN.format(kind="relation"): 1,
+    }
 
 
 # CoNLL04
