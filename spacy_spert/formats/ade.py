@@ -45,7 +45,8 @@ OFTEN = (
 )
 HOW_MUCH = r"(?:(?:very )?(?:low|high|full|standard|total|small|large)[ -]dos(?:e|es|age)$)"
 DOSE = re.compile(
-    rf"(?:(?:up to|about|approximately|only|[<>~≤≥]) ?)?(?:{NUMBER}(?:{UNIT}|{OFTEN})|{OFTEN}|{HOW_MUCH})", re.IGNORECASE
+    rf"(?:(?:up to|about|approximately|only|[<>~≤≥]) ?)?(?:{NUMBER}(?:{UNIT}|{OFTEN})|{OFTEN}|{HOW_MUCH})",
+    re.IGNORECASE,
 )
 # The file is one of doses if more than this part of its lines has one.
 DOSES = 0.25
