@@ -297,6 +297,38 @@ def test_conll04_broken_and_lost(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("odd", ["0\t3", "0\t3\tR\t", "0 3 R", "x", row(3, "O", 6, "X", "x").rstrip(), "\xff\t\t\t"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_conll04_odd_relation_lines_lose_themselves(tmp_path, odd, place):
+    """Also the first, by which the others are known as relations."""
+    lines = ["0\t3\tLive_In", "3\t0\tHolds"]
+    lines.insert(place, odd)
+    content = CONLL04.replace("0\t3\tLive_In\n3\t0\tHolds\n", "\n".join(lines) + "\n") + PLAIN + CONLL04
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", content))
+    assert [len(triples(doc)) for doc in docs] == [2, 0, 2]
+    assert losses.counts == {"relation: can't be read": 1}
+
+
+def test_conll04_odd_lines_alone(tmp_path):
+    """After a sentence they are relations, unless they look like a sentence of their own."""
+    start = CONLL04.partition("\n\n")[0] + "\n\n"
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", start + "0\t3\n0 3 R\n\n" + PLAIN))
+    assert [len(spans(doc)) for doc in docs] == [2, 0]
+    assert losses.counts == {"relation: can't be read": 2}
+    odd = row(5, "Loc", 0, "NNP", "Oslo").replace("\tO\tO\tO", "\tO\tO\tO\tO")
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", start + odd + odd + "\n" + PLAIN))
+    assert [len(spans(doc)) for doc in docs] == [2, 0]
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2}
+
+
+def test_conll04_odd_first_row(tmp_path):
+    """The sentence is broken, and its lines are not taken for relations."""
+    content = CONLL04.replace(row(3, "Peop", 0, "NNP/NNP", "Ann/Lee"), "3\tPeop\t0\n") + PLAIN
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", content))
+    assert [len(doc) for doc in docs] == [2]
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 2}
+
+
 # Prodigy
 
 
