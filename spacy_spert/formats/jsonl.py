@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 
-from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, check_tokens
+from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, SpanKey, check_tokens, related_groups
 from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
 from .errors import Errors, Reasons
 from .files import read_json_lines
@@ -79,34 +79,57 @@ def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Lo
     return RECORDS.write(docs, path, losses)
 
 
-def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool] = None) -> Dict[str, Any]:
+def to_json(doc: Doc, spans_key: Optional[str] = None, in_text: Optional[bool] = None) -> Dict[str, Any]:
     """A document in plain values, as `spacy spert extract` writes it and a service sends it.
 
     doc (Doc): The document.
-    spans_key (str): The span group of the entities; doc.ents where there is none.
+    spans_key (Optional[str]): The span group of the entities; doc.ents where there is none. By default all groups that
+        hold relations. Where none does, `doc.spans["spert"]`, or else those that hold scores.
     in_text (Optional[bool]): Whether to give the text and offsets in characters, or the tokens and offsets in tokens.
         By default the text, unless the document was made of tokens without one.
     RETURNS (Dict[str, Any]): "text" or "tokens", "entities", "relations" unless they are not known, and "meta" if
         `doc.user_data` has it. Scores have six decimals.
     RAISES (ValueError): If tokens were merged or split after the entities were found.
     """
-    check_tokens(doc, spans_key)
-    group = doc.spans.get(spans_key, None)
-    attrs = {} if group is None else group.attrs
     in_text = not doc.has_unknown_spaces if in_text is None else in_text
-    record: Dict[str, Any] = {"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}
-    record["entities"] = [
-        {**_bounds(span, in_text), "label": span.label_} for span in (doc.ents if group is None else group)
-    ]
-    for entity, score in zip(record["entities"], attrs.get(SCORES_ATTR, ())):
-        entity["score"] = round(float(score), DECIMALS)
-    if RELATIONS_ATTR in attrs:
-        record["relations"] = [
-            {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
-            for head, tail, label, score in attrs[RELATIONS_ATTR]
-        ]
+    # One that several groups hold is in here once.
+    entities: Dict[SpanKey, Dict[str, Any]] = {}
+    index: Dict[SpanKey, int] = {}
+    relations: Optional[List[Dict[str, Any]]] = None
+    for key, group in _groups_to_show(doc, spans_key).items():
+        check_tokens(doc, key)
+        places: List[int] = []
+        scores = group.attrs.get(SCORES_ATTR)
+        for i, span in enumerate(group):
+            same = (span.start, span.end, span.label)
+            places.append(index.setdefault(same, len(index)))
+            entity = entities.setdefault(same, {**_bounds(span, in_text), "label": span.label_})
+            if scores is not None:
+                entity.setdefault("score", round(float(scores[i]), DECIMALS))
+        if group.attrs.get(RELATIONS_ATTR) is not None:
+            relations = [] if relations is None else relations
+            for head, tail, label, score in group.attrs[RELATIONS_ATTR]:
+                ends = {"head": places[head], "tail": places[tail]}
+                relations.append({**ends, "label": label, "score": round(score, DECIMALS)})
     meta = meta_of(doc)
-    return record if meta is None else {**record, "meta": meta}
+    return {
+        **({"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}),
+        "entities": list(entities.values()),
+        **({} if relations is None else {"relations": relations}),
+        **({} if meta is None else {"meta": meta}),
+    }
+
+
+def _groups_to_show(doc: Doc, key: Optional[str]) -> Dict[str, SpanGroup]:
+    """The span groups whose entities are shown."""
+    if key is None:
+        groups = related_groups(doc)
+        if not groups and DEFAULT_SPANS_KEY not in doc.spans:
+            groups = {name: group for name, group in doc.spans.items() if SCORES_ATTR in group.attrs}
+        if groups:
+            return groups
+        key = DEFAULT_SPANS_KEY
+    return {key: doc.spans[key] if key in doc.spans else SpanGroup(doc, name=key, spans=list(doc.ents))}
 
 
 def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") -> Doc:

@@ -446,8 +446,40 @@ def test_to_json_of_tokens_and_of_what_is_not_known():
     expected = {"tokens": ["Ann", "sings"], "entities": [{"start": 1, "end": 2, "label": "ACT"}], "relations": []}
     assert spacy_spert.to_json(doc, "other") == expected
     assert spacy_spert.to_json(doc, "other", in_text=True)["entities"] == [{"start": 4, "end": 9, "label": "ACT"}]
+    # The only group with relations.
+    assert spacy_spert.to_json(doc) == expected
     # Without the group: doc.ents, and nothing is known of relations.
-    assert spacy_spert.to_json(doc) == {"tokens": ["Ann", "sings"], "entities": []}
+    assert spacy_spert.to_json(doc, "spert") == {"tokens": ["Ann", "sings"], "entities": []}
+
+
+def test_to_json_finds_the_group_of_the_component():
+    doc = predicted()
+    expected = spacy_spert.to_json(doc)
+    group = doc.spans.pop("spert")
+    set_entities(doc, "mine", list(group), group.attrs["relations"], group.attrs["scores"])
+    assert spacy_spert.to_json(doc) == expected
+    # Without relations those with scores.
+    set_entities(doc, "mine", list(group), None, group.attrs["scores"])
+    del expected["relations"]
+    assert spacy_spert.to_json(doc) == expected
+
+
+def test_to_json_of_several_groups_with_relations():
+    """What `doc._.relations` shows, and each entity once."""
+    doc = make_doc(NLP.vocab, "Ann met Bob in Bonn", [])
+    ann, bob, bonn = Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "PER"), Span(doc, 4, 5, "LOC")
+    set_entities(doc, "spert", [ann, bob], [(0, 1, "met", 0.5)], [0.25, 0.5])
+    set_entities(doc, "other", [bonn, bob], [(1, 0, "was_in", 0.75)])
+    record = spacy_spert.to_json(doc)
+    assert [(e["start"], e["label"], e.get("score")) for e in record["entities"]] == [
+        (0, "PER", 0.25),
+        (2, "PER", 0.5),
+        (4, "LOC", None),
+    ]
+    assert record["relations"] == [
+        {"head": 0, "tail": 1, "label": "met", "score": 0.5},
+        {"head": 1, "tail": 2, "label": "was_in", "score": 0.75},
+    ]
 
 
 def test_to_json_rounds_scores_as_extract_does():
