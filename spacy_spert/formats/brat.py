@@ -165,9 +165,14 @@ def _parse(raw: bytes, place: str, found: Counter[str]) -> Lines:
 def _held(ann: Path) -> List[int]:
     """The numbers of entities and relations of a document that could not be read."""
     try:
-        lines = read_whole(ann, files.MAX_FILE).splitlines()
-    except (ValueError, OSError):
+        with ann.open("rb") as file_:
+            raw = file_.read(files.MAX_FILE + 1)
+    except OSError:
         return [0, 0]
+    if len(raw) > files.MAX_FILE:
+        return [0, 0]
+    # Whatever the encoding is: without its mark and the zeros of wide characters.
+    lines = raw.lstrip(b"\xef\xbb\xbf\xff\xfe\x00").replace(b"\x00", b"").splitlines()
     return [sum(line.startswith(kind) and b"\t" in line for line in lines) for kind in (b"T", b"R")]
 
 

@@ -51,6 +51,10 @@ class Errors(metaclass=ErrorsWithCodes):
     F080 = "{output} is there already. This format is a folder of files: give the name of a new or empty folder."
     F081 = "This format is a folder of files, which stdout can't be. Give the name of a folder."
     F082 = "Nothing of the text of {what} can be written: it is blank."
+    F096 = (
+        "The task has no annotations but predictions. The option 'predictions' reads these: '-o predictions=true' on "
+        "the command line."
+    )
     F050 = "An option is given as NAME=VALUE, got: {value}"
     F051 = "Unknown unit of offsets '{value}'. Choose one of: {units}"
     F052 = "{what} begins or ends within a character. Offsets were taken as {unit}; '--offsets' chooses another unit."
@@ -88,6 +92,7 @@ class Reasons:
     NOT_FOUND = "entity: not found in the sentence"
     MERGED = "{kind}: given twice, merged"
     TRIMMED = "entity: blanks at its ends cut off"
+    OTHER_NUMBER = "record: number of lists in '{key}' is not that of the sentences"
     UNREADABLE = "{kind}: can't be read"
     IN_BROKEN = "{kind}: in a broken record"
     OTHER_LABEL = "{kind}: label is not in the types file"

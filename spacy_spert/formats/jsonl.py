@@ -14,8 +14,9 @@ A text is split by the tokenizer of the language, unless `token_offsets` are the
 """
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
+from typing import Any, Callable, ContextManager, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
@@ -27,7 +28,7 @@ from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses
 from .offsets import check_unit, count_offsets
-from .values import count_entries, entries, expect, note_fields, take
+from .values import count_entries, entries, expect, note_fields, read_meta, take
 from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
@@ -55,7 +56,8 @@ def read_jsonl(
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         note_fields(record, FIELDS, "record", losses)
-        gold = Gold(make_doc(nlp, record, offsets), losses, place, meta=given_meta(record))
+        doc = make_doc(nlp, record, offsets, lambda kind: losses.entry(kind, place))
+        gold = Gold(doc, losses, place, meta=read_meta(record, losses, place))
         in_text = "text" in record
         if in_text:
             gold.offsets = count_offsets(gold.text, offsets)
@@ -132,12 +134,19 @@ def _groups_to_show(doc: Doc, key: Optional[str]) -> Dict[str, SpanGroup]:
     return {key: doc.spans[key] if key in doc.spans else SpanGroup(doc, name=key, spans=list(doc.ents))}
 
 
-def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") -> Doc:
+def make_doc(
+    nlp: Language,
+    record: Dict[str, Any],
+    unit: str = "characters",
+    entry: Callable[[str], ContextManager[None]] = nullcontext,
+) -> Doc:
     """Make a Doc of the text or the tokens of a record, with its sentences.
 
     nlp (Language): The tokenizer and vocabulary.
     record (Dict[str, Any]): The JSON object.
     unit (str): What offsets in a text count.
+    entry (Callable[[str], ContextManager[None]]): For the kind of a part that may be left out, the context in which it is
+        read. By default its errors are those of the record.
     RETURNS (Doc): The document, without entities.
     RAISES (ValueError): If a value is missing or unusable.
     """
@@ -151,8 +160,29 @@ def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") ->
         doc = doc_from_tokens(nlp, record["tokens"])
     if record.get("sent_starts") is not None:
         tokens = {offsets.from_char(token.idx) if in_text else token.i: token.i for token in doc}
-        mark_sentences(doc, {_token_at(tokens, start) for start in take(record, "sent_starts", list)})
+        read_sentences(doc, record, tokens, entry)
     return doc
+
+
+def read_sentences(
+    doc: Doc, record: Dict[str, Any], tokens: Mapping[int, int], entry: Callable[[str], ContextManager[None]]
+) -> None:
+    """Mark the sentences that a record has.
+
+    doc (Doc): The document.
+    record (Dict[str, Any]): The JSON object, with a field "sent_starts".
+    tokens (Mapping[int, int]): The tokens by the offsets at which they begin.
+    entry (Callable[[str], ContextManager[None]]): As for `make_doc`.
+    """
+    with entry("sentence marks"):
+        values = take(record, "sent_starts", list)
+        starts: Set[int] = set()
+        for value in values:
+            with entry("sentence start"):
+                starts.add(_token_at(tokens, value))
+        # Of odd ones alone nothing is known.
+        if starts or not values:
+            mark_sentences(doc, starts)
 
 
 def given_meta(record: Dict[str, Any]) -> Optional[Dict[str, Any]]:
@@ -252,7 +282,7 @@ def _bounds(span: Span, in_text: bool) -> Dict[str, int]:
     return {"start": start, "end": end}
 
 
-def _token_at(tokens: Dict[int, int], start: Any) -> int:
+def _token_at(tokens: Mapping[int, int], start: Any) -> int:
     if expect(start, int, "a value of 'sent_starts'") not in tokens:
         raise ValueError(Errors.F009.format(start=start))
     return tokens[start]

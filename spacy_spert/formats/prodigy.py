@@ -29,7 +29,7 @@ from .gold import Gold, relation_name
 from .jsonl import relations_given
 from .losses import Losses, shorten
 from .offsets import Mention, check_unit, find_offsets
-from .values import count_entries, entries, expect, read_score, take
+from .values import count_entries, entries, read_meta, read_score, take
 from .writing import SCORES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 
@@ -60,8 +60,7 @@ def read_prodigy(
         mentions = [Mention([ends], word if isinstance(word, str) else None) for ends, word in zip(bounds, words)]
         counted = find_offsets(text, mentions, offsets, losses)
         doc = doc_from_text(nlp, text, [[*ends] for ends in bounds], counted)
-        meta = expect(record["meta"], dict, "'meta'") if record.get("meta") is not None else None
-        gold = Gold(doc, losses, place, meta=meta)
+        gold = Gold(doc, losses, place, meta=read_meta(record, losses, place))
         spans = entries(record, "spans", required=False)
         gold.relations_known = relations_given(record, losses)
         # The spans that end at a token, each once, in their order.

@@ -97,8 +97,6 @@ def test_scierc_second_label_duplicates_and_extras(tmp_path):
 @pytest.mark.parametrize(
     "change,expected",
     [
-        ({"ner": [[]]}, "'ner' has 1 lists for 3 sentences"),
-        ({"ner": [[], 3, []]}, "Expected 'ner'[1] to be a list, got: 3"),
         ({"sentences": ["Ann lives"]}, "Expected a sentence to be a list"),
         ({"relations": {}}, "Expected 'relations' of the record to be a list, got: {}"),
     ],
@@ -110,7 +108,7 @@ def test_scierc_broken(tmp_path, change, expected):
         docs, losses = read_counting(read_scierc, path, **options)
         assert len(docs) == (3 if options else 1)
         assert f"{path}:1: {expected}" in uncoded(losses.places[Reasons.BROKEN][0])
-        assert losses.counts["entity: in a broken record"] == {"ner": 0}.get(*change, 4)
+        assert losses.counts["entity: in a broken record"] == 4
         assert losses.counts["relation: in a broken record"] == {"relations": 0}.get(*change, 3)
 
 
@@ -126,6 +124,27 @@ def test_scierc_odd_entries_lose_themselves(tmp_path):
         f"{path}:1: Expected an entry of 'ner' to be 2 offsets and a label, got: [0, 0]",
         f"{path}:1: Expected an entry of 'ner' to be a whole number, got: '1'",
     ]
+
+
+@pytest.mark.parametrize("per_sentence", [False, True])
+def test_scierc_odd_lists_lose_themselves(tmp_path, per_sentence):
+    """Offsets say where entries belong if there are too few or too many lists."""
+    ner, relations = SCIERC["ner"], SCIERC["relations"]
+    records = [
+        {**SCIERC, "ner": [ner[0], None, 3]},
+        {**SCIERC, "ner": [[*ner[0], *ner[1]]]},
+        {**SCIERC, "ner": [[], *ner], "relations": [[], [], *relations]},
+    ]
+    path = write(tmp_path / "a.jsonl", records)
+    docs, losses = read_counting(read_scierc, path, per_sentence=per_sentence)
+    counts = [sum(len(doc.spans["spert"]) for doc in docs[i::3]) for i in range(3)] if per_sentence else None
+    assert (counts or [len(spans(doc)) for doc in docs]) == ([9, 2, 0] if per_sentence else [3, 4, 4])
+    assert losses.counts["list of 'ner': can't be read"] == 2
+    assert losses.counts["record: number of lists in 'ner' is not that of the sentences"] == 2
+    assert losses.counts["record: number of lists in 'relations' is not that of the sentences"] == 1
+    assert Reasons.BROKEN not in losses.counts
+    messages = uncoded(losses.places["record: number of lists in 'ner' is not that of the sentences"])
+    assert messages[0] == f"{path}:2: 'ner' has 1 lists for 3 sentences."
 
 
 def test_scierc_without_relations_or_entities(tmp_path):
@@ -384,6 +403,12 @@ def test_prodigy_only_accepted_answers_and_only_relations_of_spans(tmp_path):
     }
 
 
+def test_prodigy_odd_meta_data_lose_themselves(tmp_path):
+    docs, losses = read_counting(read_prodigy, write(tmp_path / "a.jsonl", [{**PRODIGY, "meta": 3}]))
+    assert len(docs) == 1 and "meta" not in docs[0].user_data
+    assert losses.counts["meta data: can't be read"] == 1
+
+
 def test_prodigy_odd_entries_and_broken_records(tmp_path):
     odd = {**PRODIGY, "spans": [{"start": 0, "end": 3, "label": "PER"}, *PRODIGY["spans"], 3]}
     odd["relations"] = [{"head": 1, "label": "X"}, *PRODIGY["relations"]]
@@ -472,6 +497,32 @@ def test_brat_losses(tmp_path):
     assert uncoded(losses.places[Reasons.SELF][0]).startswith(f"{path}:11: ")
     with pytest.raises(StrictError, match="a.ann:1: .*Entity T1 .* consists of several parts"):
         list(read_brat(tmp_path))
+
+
+@pytest.mark.parametrize("width", [0, 1, 3])
+def test_brat_byte_order_mark_before_ascii(tmp_path, width):
+    """It counts as nothing, as a character or as its bytes: the texts tell."""
+    (tmp_path / "a.txt").write_text("\ufeff" + TEXT, encoding="utf-8")
+    lines = [f"T1\tPER {width} {width + 3}\tAnn\n", f"T2\tLOC {width + 13} {width + 17}\tBonn\n"]
+    write(tmp_path / "a.ann", "".join(lines))
+    (doc,), losses = read_counting(read_brat, tmp_path / "a.ann")
+    assert spans(doc) == [(0, 1, "PER"), (3, 4, "LOC")]
+    unit = {1: "characters", 3: "bytes"}.get(width)
+    assert losses.counts == ({f"document: offsets taken as {unit}, with the byte order mark": 1} if unit else {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "latin-1"])
+def test_brat_counts_what_a_file_of_another_encoding_held(tmp_path, encoding):
+    (tmp_path / "a.txt").write_text(TEXT)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    content = mark + "T1\tPER 0 3\tAnn\nT2\tLOC 13 17\tBönn\nR1\tIN Arg1:T1 Arg2:T2\n"
+    (tmp_path / "a.ann").write_bytes(content.encode(encoding))
+    docs, losses = read_counting(read_brat, tmp_path / "a.ann")
+    if encoding == "latin-1":
+        assert losses.counts == {"entity: can't be read": 1, Reasons.NO_ENTITY: 1}
+        return
+    assert docs == []
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 1}
 
 
 def test_brat_odd_lines_and_broken_documents(tmp_path):
@@ -617,6 +668,79 @@ def test_labelstudio_odd_entries(tmp_path):
     assert losses.counts == {"entity: can't be read": 3, "relation: can't be read": 1, Reasons.ENTITY_LOST: 1}
 
 
+def test_labelstudio_odd_annotations_and_meta_data(tmp_path):
+    odd = [None, {"result": None}, 3, {"result": list(ANN_BONN)}]
+    path = write(tmp_path / "a.json", ({**task(), "annotations": odd, "meta": 3}, task(*ANN_BONN, meta={"n": 2**70})))
+    docs, losses = read_counting(read_labelstudio, path)
+    assert [len(spans(doc)) for doc in docs] == [2, 2]
+    assert [doc.user_data["meta"] for doc in docs] == [{"id": 5}, {"id": 5}]
+    assert losses.counts == {"annotation: can't be read": 3, "meta data: can't be read": 2}
+    assert uncoded(losses.places["meta data: can't be read"][0]) == (
+        f"{path}, record 1: Expected 'meta' of the record to be an object, got: 3"
+    )
+
+
+@pytest.mark.parametrize("text,first", [("Rain\r\n\r\nin Bonn.", 9), ("Rain\n\nin Bonn.", 11)])
+def test_labelstudio_line_breaks_that_count_otherwise(tmp_path, text, first):
+    results = [label("a", 0, 4, "X", text="Rain"), label("b", first, first + 4, "LOC", text="Bonn")]
+    path = write(tmp_path / "a.json", (task(*results, data={"text": text}),))
+    (doc,), losses = read_counting(read_labelstudio, path)
+    assert [span.text for span in doc.spans["spert"]] == ["Rain", "Bonn"]
+    breaks = "each CR LF as one" if "\r" in text else "each line break as two"
+    assert losses.counts == {f"document: offsets taken as characters, {breaks}": 1}
+
+
+def test_labelstudio_predictions_are_pointed_to(tmp_path):
+    """With what is in them: it is not read unless that is asked for."""
+    record = task(ls_relation("a", "b", "R"), *ANN_BONN)
+    record["predictions"] = [{"result": []}, *record.pop("annotations")]
+    path = write(tmp_path / "a.json", (record,))
+    docs, losses = read_counting(read_labelstudio, path)
+    assert docs == []
+    assert "-o predictions=true" in losses.places[Reasons.BROKEN][0]
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 1}
+    (doc,), losses = read_counting(read_labelstudio, path, predictions=True)
+    assert len(spans(doc)) == 2 and losses.counts == {}
+
+
+def test_labelstudio_counts_what_the_annotation_held_that_would_be_read(tmp_path):
+    record = {**task(*ANN_BONN), "data": 3}
+    record["annotations"].insert(0, {"was_cancelled": True, "result": [label("a", 0, 3, "PER")] * 5})
+    docs, losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (record,)))
+    assert docs == []
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.org/a.txt",
+        "/data/upload/1/a.txt",
+        "upload/1/a.txt",
+        "/data/local-files/?d=a b.txt",
+        "s3://bucket/a b.txt",
+    ],
+)
+def test_labelstudio_urls_without_spans_are_no_texts(tmp_path, text):
+    """As a text without entities they would be learned from."""
+    for results in ([], [label("a", 0, 3, "PER")], [label("a", 0, 3, "PER", text="Ann")]):
+        docs, losses = read_counting(
+            read_labelstudio, write(tmp_path / "a.json", (task(*results, data={"text": text}),))
+        )
+        assert docs == []
+        assert "The text is a URL" in losses.places[Reasons.BROKEN][0]
+    results = [label("a", 0, 3, "X", text=text[:3]), label("b", 3, 4, "Y")]
+    docs, losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (task(*results, data={"text": text}),)))
+    assert len(docs) == 1
+
+
+def test_labelstudio_texts_with_urls_are_texts(tmp_path):
+    texts = ["http://x.de is down", "upload/ of data", "See /data/upload/1/a.txt", "/data/ is full"]
+    tasks = tuple(task(data={"text": text}) for text in texts)
+    docs, losses = read_counting(read_labelstudio, write(tmp_path / "a.json", tasks))
+    assert [doc.text for doc in docs] == texts and losses.counts == {}
+
+
 def test_labelstudio_json_min_and_urls_are_named(tmp_path):
     minimal = {"id": 1, "text": TEXT, "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]}
     records = [
@@ -631,7 +755,7 @@ def test_labelstudio_json_min_and_urls_are_named(tmp_path):
     assert [len(spans(doc)) for doc in docs] == [1]
     names = [message.split(": ")[1][:40] for message in uncoded(losses.places[Reasons.BROKEN])]
     assert names == ["This is Label Studio's export JSON-MIN, ", "The text is a URL", "The text is a URL"]
-    assert losses.counts["entity: in a broken record"] == 4
+    assert losses.counts["entity: in a broken record"] == 5
 
 
 # Doccano
