@@ -33,6 +33,7 @@ from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, Reco
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
 NUMBER = (int, float)
+EntryT = Callable[[str], ContextManager[None]]
 # Further decimals of a score depend on what else is in the batch.
 DECIMALS = 6
 
@@ -138,15 +139,15 @@ def make_doc(
     nlp: Language,
     record: Dict[str, Any],
     unit: str = "characters",
-    entry: Callable[[str], ContextManager[None]] = nullcontext,
+    entry: EntryT = lambda kind: nullcontext(),
 ) -> Doc:
     """Make a Doc of the text or the tokens of a record, with its sentences.
 
     nlp (Language): The tokenizer and vocabulary.
     record (Dict[str, Any]): The JSON object.
     unit (str): What offsets in a text count.
-    entry (Callable[[str], ContextManager[None]]): For the kind of a part that may be left out, the context in which it is
-        read. By default its errors are those of the record.
+    entry (EntryT): For the kind of a part that may be left out, the context in which it is read. By default its errors
+        are those of the record.
     RETURNS (Doc): The document, without entities.
     RAISES (ValueError): If a value is missing or unusable.
     """
@@ -164,15 +165,13 @@ def make_doc(
     return doc
 
 
-def read_sentences(
-    doc: Doc, record: Dict[str, Any], tokens: Mapping[int, int], entry: Callable[[str], ContextManager[None]]
-) -> None:
+def read_sentences(doc: Doc, record: Dict[str, Any], tokens: Mapping[int, int], entry: EntryT) -> None:
     """Mark the sentences that a record has.
 
     doc (Doc): The document.
     record (Dict[str, Any]): The JSON object, with a field "sent_starts".
     tokens (Mapping[int, int]): The tokens by the offsets at which they begin.
-    entry (Callable[[str], ContextManager[None]]): As for `make_doc`.
+    entry (EntryT): As for `make_doc`.
     """
     with entry("sentence marks"):
         values = take(record, "sent_starts", list)
