@@ -16,7 +16,20 @@ A text is split by the tokenizer of the language, unless `token_offsets` are the
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Union
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Union,
+)
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
@@ -27,7 +40,7 @@ from .errors import Errors, Reasons
 from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses
-from .offsets import check_unit, count_offsets
+from .offsets import CHARACTERS, check_unit, count_offsets
 from .values import count_entries, entries, expect, note_fields, read_meta, take
 from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
@@ -42,7 +55,7 @@ def read_jsonl(
     path: Union[str, Path],
     nlp: Optional[Language] = None,
     losses: Optional[Losses] = None,
-    offsets: str = "characters",
+    offsets: str = CHARACTERS,
 ) -> Iterator[Doc]:
     """Read our own JSON lines.
 
@@ -70,16 +83,20 @@ def read_jsonl(
     return read_json_lines(path, build, losses, count_annotations)
 
 
-def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
+def write_jsonl(
+    docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None, *, offsets: str = CHARACTERS
+) -> Counter[str]:
     """Write our own JSON lines. Reading them gives the same documents again.
 
     docs (Iterable[Doc]): The documents.
     path (Union[str, Path]): The file.
     losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    offsets (str): What offsets in a text count: "characters", "utf16" or "bytes".
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return RECORDS.write(docs, path, losses)
+    check_unit(offsets)
+    return RECORDS.write(docs, path, losses, offsets=offsets)
 
 
 def to_json(doc: Doc, spans_key: Optional[str] = None, in_text: Optional[bool] = None) -> Dict[str, Any]:
@@ -96,6 +113,7 @@ def to_json(doc: Doc, spans_key: Optional[str] = None, in_text: Optional[bool] =
     """
     in_text = not doc.has_unknown_spaces if in_text is None else in_text
     # One that several groups hold is in here once.
+    at = range(len(doc.text) + 1) if in_text else None
     entities: Dict[SpanKey, Dict[str, Any]] = {}
     index: Dict[SpanKey, int] = {}
     relations: Optional[List[Dict[str, Any]]] = None
@@ -106,7 +124,7 @@ def to_json(doc: Doc, spans_key: Optional[str] = None, in_text: Optional[bool] =
         for i, span in enumerate(group):
             same = (span.start, span.end, span.label)
             places.append(index.setdefault(same, len(index)))
-            entity = entities.setdefault(same, {**_bounds(span, in_text), "label": span.label_})
+            entity = entities.setdefault(same, {**_bounds(span, at), "label": span.label_})
             if scores is not None:
                 entity.setdefault("score", round(float(scores[i]), DECIMALS))
         if group.attrs.get(RELATIONS_ATTR) is not None:
@@ -138,7 +156,7 @@ def _groups_to_show(doc: Doc, key: Optional[str]) -> Dict[str, SpanGroup]:
 def make_doc(
     nlp: Language,
     record: Dict[str, Any],
-    unit: str = "characters",
+    unit: str = CHARACTERS,
     entry: EntryT = lambda kind: nullcontext(),
 ) -> Doc:
     """Make a Doc of the text or the tokens of a record, with its sentences.
@@ -234,17 +252,17 @@ def relations_given(record: Dict[str, Any], losses: Losses, key: str = "relation
     return True
 
 
-def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]:
+def annotations(gold: Gold, label: str, at: Optional[Sequence[int]] = None) -> Dict[str, Any]:
     """The reverse of `add_annotations`.
 
     gold (Gold): The entities and relations.
     label (str): The name of the field that holds the label.
-    in_text (bool): Whether offsets count in characters.
+    at (Optional[Sequence[int]]): Where each character begins, and where the text ends. By default offsets are tokens.
     RETURNS (Dict[str, Any]): The fields "entities" and, if relations are known, "relations".
     """
     entities: List[Dict[str, Any]] = []
     for span, score in zip(gold.spans, gold.scores):
-        entities.append({**_bounds(span, in_text), label: span.label_, **score_of(score)})
+        entities.append({**_bounds(span, at), label: span.label_, **score_of(score)})
     if not gold.relations_known:
         return {"entities": entities}
     relations = [
@@ -254,21 +272,27 @@ def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]
     return {"entities": entities, "relations": relations}
 
 
-def sentence_starts(doc: Doc, in_text: bool = False) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The field "sent_starts", if the document has sentence marks."""
+def sentence_starts(doc: Doc, at: Optional[Sequence[int]] = None) -> Dict[str, Any]:
+    """Make the field "sent_starts".
+
+    doc (Doc): The document.
+    at (Optional[Sequence[int]]): Where each character begins. By default offsets are tokens.
+    RETURNS (Dict[str, Any]): The field, if the document has sentence marks.
+    """
     if not doc.has_annotation("SENT_START"):
         return {}
-    return {"sent_starts": [token.idx if in_text else token.i for token in doc if token.is_sent_start]}
+    return {"sent_starts": [token.i if at is None else at[token.idx] for token in doc if token.is_sent_start]}
 
 
-def _to_record(gold: Gold) -> Dict[str, Any]:
+def _to_record(gold: Gold, offsets: str = CHARACTERS) -> Dict[str, Any]:
     doc = gold.doc
-    in_text = not doc.has_unknown_spaces
-    if in_text:
-        record: Dict[str, Any] = {"text": doc.text, "token_offsets": [[t.idx, t.idx + len(t)] for t in doc]}
+    at: Optional[Sequence[int]] = None
+    if doc.has_unknown_spaces:
+        record: Dict[str, Any] = {"tokens": [token.text for token in doc]}
     else:
-        record = {"tokens": [token.text for token in doc]}
-    record.update(sentence_starts(doc, in_text), **annotations(gold, "label", in_text))
+        at = count_offsets(gold.text, offsets).starts
+        record = {"text": gold.text, "token_offsets": [[at[t.idx], at[t.idx + len(t)]] for t in doc]}
+    record.update(sentence_starts(doc, at), **annotations(gold, "label", at))
     meta = meta_of(doc)
     return record if meta is None else {**record, "meta": meta}
 
@@ -276,9 +300,10 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
 RECORDS = RecordWriter(_to_record, keeps={TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN})
 
 
-def _bounds(span: Span, in_text: bool) -> Dict[str, int]:
-    start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
-    return {"start": start, "end": end}
+def _bounds(span: Span, at: Optional[Sequence[int]]) -> Dict[str, int]:
+    if at is None:
+        return {"start": span.start, "end": span.end}
+    return {"start": at[span.start_char], "end": at[span.end_char]}
 
 
 def _token_at(tokens: Mapping[int, int], start: Any) -> int:

@@ -27,7 +27,7 @@ from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses, shorten
 from .values import expect, ints, note_fields, take
-from .writing import NO_SPACES, SENTENCES, TOKENS, UNKNOWN, RecordWriter, take_meta
+from .writing import NO_SPACES, SENTENCES, TOKENS, UNKNOWN, RecordWriter, meta_of, take_meta
 
 FIELDS = ("doc_key", "sentences", "ner", "relations", "dataset")
 
@@ -147,7 +147,8 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
     words = [token.text for token in gold.doc]
     # Without sentence marks a document is one sentence.
     starts = [token.i for token in gold.doc if token.i == 0 or token.is_sent_start]
-    meta = take_meta(gold, ("doc_key", "id"))
+    # There is room for one of them.
+    meta = take_meta(gold, ("doc_key",) if "doc_key" in (meta_of(gold.doc) or {}) else ("id",))
     record: Dict[str, Any] = {
         **({"doc_key": meta.get("doc_key", meta.get("id"))} if meta else {}),
         "sentences": [words[start:end] for start, end in zip(starts, [*starts[1:], len(words)])],

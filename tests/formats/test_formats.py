@@ -525,6 +525,14 @@ def test_brat_counts_what_a_file_of_another_encoding_held(tmp_path, encoding):
     assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 1}
 
 
+def test_brat_roles_that_never_occur_are_named(tmp_path):
+    write(tmp_path / "a.txt", TEXT)
+    write(tmp_path / "a.ann", "T1\tPER 0 3\tAnn\nT2\tLOC 13 17\tBonn\nR1\tIN From:T1 To:T2\n")
+    (doc,), losses = read_counting(read_brat, tmp_path, head_roles="To,Form", tail_roles="From")
+    assert triples(doc) == [("Bonn", "IN", "Ann")]
+    assert losses.counts == {"brat: no relation has the role 'Form', which was given": 1}
+
+
 def test_brat_odd_lines_and_broken_documents(tmp_path):
     odd = ANN + "T2 LOC 13 17 Bonn\nR2\tR Arg1:T1\nX\n"
     for name, ann in (("a", odd), ("b", ANN), ("c", "<a>\n<b>\n"), ("d", ANN)):
