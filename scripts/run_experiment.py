@@ -5,7 +5,6 @@ variants, each with settings of its own; a variant may also have its own `config
 passed over, so that an experiment can be interrupted, and runs with different seeds can go side by side.
 """
 
-import math
 import shutil
 import subprocess
 import sys
@@ -77,7 +76,9 @@ def schedule(config: str, settings: Dict[str, Any], epochs: int) -> Dict[str, in
     RETURNS (Dict[str, int]): The settings.
     """
     training = spacy.util.load_config(config, overrides=settings)["training"]
-    steps = math.ceil(len(DocBin().from_disk(settings["paths.train"])) / training["batcher"]["size"]) * epochs
+    batcher = spacy.registry.resolve({"batcher": training["batcher"]})["batcher"]
+    docs = DocBin().from_disk(settings["paths.train"]).get_docs(spacy.blank("xx").vocab)
+    steps = sum(1 for _ in batcher(docs)) * epochs
     found = {"training.max_steps": steps, "training.eval_frequency": steps}
     for rate in ("learn_rate", "head_learn_rate"):
         if training["optimizer"].get(rate) is not None:

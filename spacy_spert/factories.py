@@ -22,6 +22,7 @@ dropout = 0.1
 context = "localized"
 pooling = "max"
 mixer = null
+shapes = false
 
 [model.span_head]
 @architectures = "spacy-spert.SpanHead.v1"

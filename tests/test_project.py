@@ -45,6 +45,9 @@ def test_settings_of_experiments_are_known(path, encoder):
             section = nlp.config
             for part in name.split("."):
                 section = section[part]
+            if isinstance(value, dict):
+                # Its defaults are filled in.
+                section = {key: section[key] for key in value}
             # Older versions of srsly read numbers to their last digit but one.
             assert section == pytest.approx(value), name
 

@@ -109,7 +109,7 @@ def test_default_config():
         "scorer",
         "model",
     }
-    names = ("@architectures", "width_embedding", "dropout", "context", "pooling", "mixer")
+    names = ("@architectures", "width_embedding", "dropout", "context", "pooling", "mixer", "shapes")
     assert set(config["model"]) == {*names, "span_head", "relation_head", "tok2vec"}
     assert set(config["model"]["tok2vec"]) == {"@architectures", "upstream", "grad_factor"}
 
@@ -118,8 +118,15 @@ def test_default_values_are_those_of_the_paper():
     config = spacy.blank("xx").get_factory_meta("spert").default_config
     values = {name: config[name] for name in ("max_span_width", "relation_threshold", "negative_spans")}
     assert values == {"max_span_width": 10, "relation_threshold": 0.4, "negative_spans": 100}
-    names = ("width_embedding", "dropout", "context", "pooling", "mixer")
-    expected = {"width_embedding": 25, "dropout": 0.1, "context": "localized", "pooling": "max", "mixer": None}
+    names = ("width_embedding", "dropout", "context", "pooling", "mixer", "shapes")
+    expected = {
+        "width_embedding": 25,
+        "dropout": 0.1,
+        "context": "localized",
+        "pooling": "max",
+        "mixer": None,
+        "shapes": False,
+    }
     assert {name: config["model"][name] for name in names} == expected
 
 

@@ -18,6 +18,7 @@ Ints = NDArray[numpy.int64]
 Floats = NDArray[numpy.float32]
 Bools = NDArray[numpy.bool_]
 
+N_SHAPES = 1024  # Shapes are told apart by their hashes; some hundred are frequent.
 NONE = 0  # Column of the span scores that stands for "no entity".
 
 
@@ -45,6 +46,7 @@ class Layout:
     cls_sentences (Ints): The sentence of each of cls_rows, ascending, shape (n_cls,).
     cut (Ints): Flat tokens without wordpieces because the encoder's windows cut them off, ascending.
     documents (Ints): The first token of each document; one that has none shares it with the next. Shape (n_docs,).
+    shapes (Ints): The shape of each token, such as that of "Xxxxx", below N_SHAPES, shape (n_tokens,).
     """
 
     tokens: Ints
@@ -55,6 +57,7 @@ class Layout:
     cls_sentences: Ints = field(default_factory=no_ints)
     cut: Ints = field(default_factory=no_ints)
     documents: Ints = field(default_factory=no_ints)
+    shapes: Ints = field(default_factory=no_ints)
 
     def sentence_of(self, tokens: Ints) -> Ints:
         """The sentence of each token.

@@ -1,7 +1,7 @@
 """The encoder's output on the device, and the representation of each sentence. Torch, no spaCy."""
 
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional
 
 import numpy
 import torch
@@ -45,12 +45,15 @@ class Encoded:
         return self.wordpieces[first:last]
 
 
-def bring_together(states: List[Tensor], layout: Layout, dtype: torch.dtype) -> Encoded:
+def bring_together(
+    states: List[Tensor], layout: Layout, dtype: torch.dtype, shapes: Optional[Tensor] = None
+) -> Encoded:
     """Bring the embeddings together, and represent each sentence.
 
     states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
     layout (Layout): Indices into the concatenation of states.
     dtype (torch.dtype): The type of the network's numbers.
+    shapes (Optional[Tensor]): What is added to the wordpieces of tokens of each shape, shape (N_SHAPES, width).
     RETURNS (Encoded): What all other stages read.
     """
     embeddings = (torch.cat(states) if len(states) > 1 else states[0]).to(dtype)
@@ -61,6 +64,7 @@ def bring_together(states: List[Tensor], layout: Layout, dtype: torch.dtype) -> 
     without = numpy.nonzero(counts == 0)[0]
     lengths = numpy.diff(bounds)
     indices = Indices()
+    of_shapes = None if shapes is None else indices.add(numpy.repeat(layout.shapes, numpy.diff(layout.offsets)))
     rows, cls_rows, cls_sentences, n_windows, owners, own_rows = (
         indices.add(array)
         for array in (
@@ -83,4 +87,7 @@ def bring_together(states: List[Tensor], layout: Layout, dtype: torch.dtype) -> 
         targets = indices[owners][:, None].expand(-1, embeddings.shape[1])
         pieces = embeddings.index_select(0, indices[own_rows])
         contexts = contexts.scatter_reduce(0, targets, pieces, "amax", include_self=False)
-    return Encoded(embeddings.index_select(0, indices[rows]), layout, contexts)
+    wordpieces = embeddings.index_select(0, indices[rows])
+    if shapes is not None and of_shapes is not None:
+        wordpieces = wordpieces + shapes.index_select(0, indices[of_shapes])
+    return Encoded(wordpieces, layout, contexts)

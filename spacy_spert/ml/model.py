@@ -64,6 +64,7 @@ def build_spert(
     context: ContextT = "localized",
     pooling: PoolingT = "max",
     mixer: Optional[MixerBuilder] = None,
+    shapes: bool = False,
 ) -> Model[InputT, OutputT]:
     """Build the SpERT model (Eberts & Ulges, ECAI 2020). Register name: "spacy-spert.Spert.v1".
 
@@ -81,6 +82,8 @@ def build_spert(
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
     mixer (Optional[MixerBuilder]): A layer between the encoder and the heads, in which the wordpieces of a sentence see
         their neighbours; by default there is none.
+    shapes (bool): Whether a learned embedding of the shape of each token, such as "Xxxxx" or "dd", is added to its
+        wordpieces: for encoders that see lower case only.
     RETURNS (Model[InputT, OutputT]): The model. It has no weights until its dimensions nI (width of the embeddings),
         nE (entity labels), nR (relation labels) and nW (widest span) are set and it is initialized.
     """
@@ -108,6 +111,7 @@ def build_spert(
             "span_head": span_head or build_span_head(),
             "relation_head": relation_head or build_relation_head(),
             "mixer": mixer,
+            "shapes": shapes,
             "remove_head": remove_head,
         },
     )
@@ -132,6 +136,7 @@ def init(model: Model[InputT, OutputT], X: Optional[InputT] = None, Y: Optional[
         context=model.attrs["context"],
         pooling=model.attrs["pooling"],
         mixer=model.attrs["mixer"],
+        shapes=model.attrs["shapes"],
     )
     head: Model[HeadInputT, SampleScores] = PyTorchWrapper(
         network, convert_inputs=convert_inputs, convert_outputs=convert_outputs

@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from .arrays import NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
+from .arrays import N_SHAPES, NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
 from .candidates import both_orders, near_miss_pairs
 from .encoded import Encoded, bring_together
 from .heads import Sizes, SpanFeatures
@@ -53,6 +53,7 @@ class SpertNetwork(nn.Module):
         sentence ("sentence"), or the special token of the sentence ("cls").
     pooling (str): How the wordpieces of a span become one vector: "max", "mean" or "sum".
     mixer (Optional[MixerBuilder]): Makes a layer between the encoder and the heads; by default there is none.
+    shapes (bool): Whether a learned embedding of the shape of each token is added to its wordpieces.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SpertNetwork(nn.Module):
         context: ContextT = "localized",
         pooling: PoolingT = "max",
         mixer: Optional[MixerBuilder] = None,
+        shapes: bool = False,
     ):
         super().__init__()
         self.sizes = sizes
@@ -71,6 +73,7 @@ class SpertNetwork(nn.Module):
         self.span_head = span_head(sizes)
         self.relation_head = relation_head(sizes) if sizes.n_relation_labels else None
         self.mixer = None if mixer is None else mixer(sizes)
+        self.shape_embedding = nn.Embedding(N_SHAPES, sizes.width) if shapes else None
         # Row w - 1 belongs to spans of w tokens; given spans may be wider than all of them and share the last.
         self.width_embedding = nn.Embedding(sizes.max_span_width, sizes.width_embedding)
         for module in self.modules():
@@ -90,7 +93,8 @@ class SpertNetwork(nn.Module):
         RETURNS (Encoded): What all other stages read.
         """
         # The encoder may work in half precision.
-        encoded = bring_together(states, layout, self.width_embedding.weight.dtype)
+        shapes = None if self.shape_embedding is None else self.shape_embedding.weight
+        encoded = bring_together(states, layout, self.width_embedding.weight.dtype, shapes)
         if self.mixer is None or not len(layout.rows):
             return encoded
         lengths = numpy.diff(layout.offsets[layout.sentences])

@@ -101,16 +101,23 @@ model_max_length = 512
 
 [components.spert.model]
 @architectures = "spacy-spert.Spert.v1"
-dropout = 0.2
+shapes = true
 
 [components.spert.model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
+
+[components.spert.model.span_head]
+@architectures = "spacy-spert.SpanHead.v1"
+edges = true
 
 [components.spert.model.relation_head]
 @architectures = "spacy-spert.RelationHead.v1"
 hidden_width = 256
 labels = true
 empty_context = true
+distance = 25
+edges = true
+inverse = true
 """
 
 TOK2VEC = """

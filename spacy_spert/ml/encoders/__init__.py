@@ -14,7 +14,7 @@ from thinc.types import Floats2d
 from ...errors import Errors
 from ...relations import describe_doc
 from ...sentences import sentence_bounds
-from ..arrays import Ints, Layout, no_ints
+from ..arrays import N_SHAPES, Ints, Layout, no_ints
 from ..batches import batch_size
 from . import curated, transformer
 from .base import Adapter, Pieces
@@ -52,6 +52,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         cut.append(part.cut + n_tokens)
         n_rows, n_tokens, n_visible = n_rows + len(part.states), n_tokens + len(part.counts), n_visible + seen
     firsts = numpy.cumsum([0, *(len(part.states) for part in pieces[:-1])])
+    shapes = numpy.concatenate([doc.to_array("SHAPE") for doc, _ in pairs])[tokens] % N_SHAPES
     layout = Layout(
         tokens=tokens,
         rows=numpy.concatenate([part.rows + first for part, first in zip(pieces, firsts)]),
@@ -60,6 +61,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         cls_rows=numpy.concatenate(cls_rows),
         cls_sentences=numpy.concatenate(cls_sentences),
         cut=numpy.concatenate(cut),
+        shapes=shapes.astype("int64"),
         documents=numpy.searchsorted(tokens, numpy.cumsum([0, *(len(part.counts) for part in pieces[:-1])])),
     )
     return [part.states for part in pieces], layout
