@@ -3,18 +3,23 @@
 import math
 from typing import Any, List, NamedTuple, Optional, Sequence
 
+from spacy.training.batchers import minibatch_by_padded_size
+
 from ..errors import Errors
 from .encoder import Encoder
 from .survey import Survey
 
-# How often the documents are gone through, as in the paper, and how many are in a batch.
+# How often the documents are gone through, as in the paper, and how many are in a batch on average.
 EPOCHS = 20
 BATCH = 4
+# Batches are made of so many documents at a time, sorted by length, and are so much larger than without padding.
+BUFFER = 256
+PADDED = 1.2
 # Fewer steps are not enough for any corpus, and more documents than this (each counts as often as it is read) no gain.
 LEAST_STEPS = 500
 MOST_DOCS = 100_000
 LEAST_EPOCHS = 3
-# Tokens in a batch, most of the time.
+# Most tokens in a batch of several documents.
 BATCH_TOKENS = 1024
 WARM_UP = 0.1
 # Scores are taken so often, unless that would take more than about a fifth of the time: an update takes as long as
@@ -38,6 +43,8 @@ TOK2VEC_BATCH = 16
 TOK2VEC_PATIENCE = 8
 # Spans of a sentence that look like entities, for the relation head to learn from.
 NEAR_MISSES = 20
+# The probability of being an entity with which a span is paired.
+PAIRING = 0.3
 
 # Tokens that a transformer reads at a time. Wordpieces are more.
 WINDOW = 256
@@ -82,6 +89,8 @@ def choose_settings(
     if train.relations:
         why = "spans that only look like entities are learned to be unrelated"
         component.append(Choice("components.spert.near_misses", NEAR_MISSES, why))
+        why = "relations are looked for between all that may be entities, and decide which of them are"
+        component.append(Choice("components.spert.pairing_threshold", PAIRING, why))
     return [*_pipeline(train, ["transformer", "spert"]), *_of_encoder(encoder), *component, *_steps(train, dev)]
 
 
@@ -160,19 +169,21 @@ def _steps_without_transformer(train: Survey) -> List[Choice]:
 
 
 def _steps(train: Survey, dev: Survey) -> List[Choice]:
-    n, length = len(train.lengths), train.length(TYPICAL)
-    size = max(1, min(BATCH, BATCH_TOKENS // max(length, 1)))
+    lengths = list(train.lengths)
+    n, mean = len(lengths), sum(lengths) / len(lengths)
+    size = max(1, min(round(PADDED * BATCH * mean), BATCH_TOKENS))
+    per_epoch = sum(1 for _ in minibatch_by_padded_size([range(length) for length in lengths], size, BUFFER))
     epochs = max(LEAST_EPOCHS, min(EPOCHS, MOST_DOCS // n))
-    steps = max(LEAST_STEPS, math.ceil(n / size) * epochs)
-    share = EVALUATION_SHARE * UPDATE_COST * steps * size / max(len(dev.lengths), 1)
+    steps = max(LEAST_STEPS, per_epoch * epochs)
+    share = EVALUATION_SHARE * UPDATE_COST * steps * n / per_epoch / max(len(dev.lengths), 1)
     evaluations = max(LEAST_EVALUATIONS, min(EVALUATIONS, int(share)))
     every = math.ceil(steps / evaluations)
     steps = every * evaluations
-    times = f"{steps * size / n:.0f} times over {n} documents"
+    times = f"{steps / per_epoch:.0f} times over {n} documents in {per_epoch} batches"
     warm_up = int(WARM_UP * steps)
     falls = "after it, the rates fall to 0 at the last step"
     return [
-        Choice("training.batcher.size", size, f"documents; {TYPICAL:.0%} have at most {length} tokens"),
+        Choice("training.batcher.size", size, f"tokens, padding included; documents have {mean:.0f} on average"),
         Choice("training.max_steps", steps, times),
         Choice("training.eval_frequency", every, f"{evaluations} evaluations on {len(dev.lengths)} documents"),
         *(

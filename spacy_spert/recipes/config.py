@@ -62,6 +62,11 @@ gpu_allocator = "pytorch"
 [training]
 patience = 0
 
+[training.batcher]
+@batchers = "spacy.batch_by_padded.v1"
+buffer = 256
+discard_oversize = false
+
 [training.optimizer]
 @optimizers = "spacy-spert.AdamW.v1"
 
