@@ -98,9 +98,8 @@ def select_further(model: Path, docs: List[Doc], order: List[int], texts: List[i
     n = size - len(texts)
     if n >= len(left):
         return left
-    pool = ((str(i), {"tokens": [token.text for token in docs[i]], "id": i}) for i in left)
-    found = select(load_model(model), pool, n, lambda doc, key: None, msg.warn)
-    return [record["id"] for record, _ in found]
+    pool = ((i, {"tokens": [token.text for token in docs[i]]}) for i in left)
+    return select(load_model(model), pool, n, lambda i, error: msg.warn(f"Text {i}: {error}"))
 
 
 def measure(

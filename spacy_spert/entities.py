@@ -1,10 +1,11 @@
 """Entities from and to documents: those that are given to be related, and doc.ents, where none overlap."""
 
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy
 from spacy.tokens import Doc, Span
 
+from .alignment import trim, visible_tokens
 from .decoding import best_non_overlapping
 from .errors import Errors
 from .ml.arrays import Floats, Given, Ints
@@ -15,6 +16,8 @@ from .sentences import sentence_bounds
 def given_entities(doc: Doc, key: Optional[str], name: str) -> List[Span]:
     """The entities to relate, for task "relations".
 
+    Some may be the same but for white space at their edges, and would be related twice: of these the one with least.
+
     doc (Doc): The document.
     key (Optional[str]): The span group they are in; None for doc.ents.
     name (str): Name of the component, for messages.
@@ -24,7 +27,13 @@ def given_entities(doc: Doc, key: Optional[str], name: str) -> List[Span]:
     if key is not None and key not in doc.spans:
         raise ValueError(Errors.S032.format(name=name, doc=describe_doc(doc), key=key))
     spans = doc.ents if key is None else doc.spans[key]
-    return sorted(spans, key=lambda span: (span.start, span.end))
+    visible = visible_tokens(doc)
+    least: Dict[Tuple[int, ...], Span] = {}
+    for span in sorted(spans, key=len):
+        start, end = trim(span.start, span.end, visible)
+        place = (start, end) if start < end else (span.start, span.end)
+        least.setdefault((*place, span.label, span.kb_id, span.id), span)
+    return sorted(least.values(), key=lambda span: (span.start, span.end))
 
 
 def given_spans(docs: Sequence[Doc], labels: Sequence[str], key: Optional[str], name: str) -> Given:

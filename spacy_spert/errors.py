@@ -300,6 +300,7 @@ class Errors(metaclass=ErrorsWithCodes):
     S181 = "The cluster has no {kind} to use. See its resources with: ray status"
     S182 = "A cluster needs Ray: pip install 'spacy-spert[ray]' ({error})"
     S190 = "The format '{name}' has no options, got: {options}"
+    S193 = "{output} exists. Use --force to write it anew, or another name."
     S192 = (
         "The pipelines count relations without direction in different ways ('{one}' and '{other}'), so that their "
         "scores can't be compared. Choose one with --symmetric."

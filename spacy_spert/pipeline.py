@@ -42,7 +42,7 @@ from .scorer import score_spert
 from .sentences import reach_of
 from .serialize import SavedPipe
 from .training import LabelsT, count_gold, make_samples
-from .upstream import encoder_width, find_transformer, sentence_annotators
+from .upstream import encoder_width, find_transformer, keep_words_apart, sentence_annotators
 from .workers import one_thread_in_workers
 
 if TYPE_CHECKING:
@@ -257,6 +257,8 @@ class Spert(SavedPipe):
         if nlp is not None:
             self._attach_again(nlp)
         transformer = find_transformer(self.model, nlp, self, self.name) if nlp is not None else None
+        if transformer is not None:
+            keep_words_apart(transformer)
         # Those that were added before. An earlier initialization's labels are those of its data.
         known = self.label_data if labels is None and not self.model.has_ref("head") else self._given_labels(labels)
         counts = count_gold(

@@ -3,6 +3,7 @@
 Imported with the factory, so neither torch nor transformers are imported here.
 """
 
+import json
 from itertools import takewhile
 from typing import Any, Callable, Dict, List, Optional, cast
 
@@ -14,6 +15,8 @@ from thinc.api import Model
 from .errors import Errors
 from .ml.listening import is_curated_listener, upstream_name
 
+# White space that BERT's tokenizer deletes.
+DELETED = "[\x0b\x0c\x1c-\x1f\x85]"
 # The listeners to the transformers of both packages, as a config has them.
 WORDPIECES = '@architectures = "spacy-spert.WordpieceListener.v1"'
 CURATED = '@architectures = "spacy-spert.CuratedListener.v1" and its width, as in docs/encoders.md,'
@@ -29,6 +32,23 @@ def components_before(nlp: Language, pipe: Pipe) -> Dict[str, Pipe]:
     """
     before = takewhile(lambda component: component[1] is not pipe, nlp.components)
     return cast(Dict[str, Pipe], dict(before))
+
+
+def keep_words_apart(transformer: Model) -> None:
+    """Make a transformer's tokenizer take all white space for blanks. BERT's deletes some of it as control characters,
+    form feeds among them, and the words before and behind would be one.
+
+    transformer (Model): The transformer, loaded. Its tokenizer is stored with it.
+    """
+    backend: Any = getattr(getattr(transformer, "tokenizer", None), "backend_tokenizer", None)
+    normalizer = getattr(backend, "normalizer", None)
+    if normalizer is None or normalizer.normalize_str("a\fb") != "ab":
+        return
+    state = json.loads(backend.to_str())
+    # Character by character, so that offsets stay.
+    blanks = {"type": "Replace", "pattern": {"Regex": DELETED}, "content": " "}
+    state["normalizer"] = {"type": "Sequence", "normalizers": [blanks, state["normalizer"]]}
+    backend.normalizer = type(backend).from_str(json.dumps(state)).normalizer
 
 
 def find_transformer(model: Model, nlp: Language, pipe: Pipe, name: str) -> Optional[Model]:

@@ -584,6 +584,21 @@ class TestRelationsTask:
         assert entities_of(doc, "given") == entities_of(doc) == sorted(TEXTS[2][1])
         assert len(doc.ents) == 0
 
+    def test_entities_that_differ_in_white_space_alone_are_related_once(self, nlp):
+        """Neither twice to others, nor to each other. Those of other labels are others."""
+        text, entities, relations = TEXTS[0]
+        words = [word for each in text.split() for word in ("\n", each)]
+        doc = Doc(nlp.vocab, words=words)
+        moved = [Span(doc, 2 * start + 1, 2 * end, label=label) for start, end, label in entities]
+        padded = [Span(doc, span.start - 1, span.end, label=span.label_) for span in moved]
+        other = Span(doc, moved[0].start, moved[0].end, label="OTHER")
+        doc.spans["given"] = [*padded, *moved, other]
+        nlp(doc)
+        assert [span for span in doc.spans["spert"] if span.label_ != "OTHER"] == sorted(moved)
+        assert other in list(doc.spans["spert"])
+        own = [relation for relation in doc._.relations if other not in (relation.head, relation.tail)]
+        assert len(own) == len(relations)
+
     def test_order_of_the_given_spans_does_not_matter(self, nlp):
         docs = []
         for text, entities, _ in TEXTS:

@@ -1,5 +1,8 @@
 """White space neither begins nor ends a span and counts in no width, distance, limit or window."""
 
+import tempfile
+from functools import cache
+
 import numpy
 import pytest
 import spacy
@@ -98,6 +101,26 @@ def test_nothing_changes(exact, words, gaps):
     assert got == expected
     assert new_scores == pytest.approx(scores, abs=1e-5)
     assert [ent.text for ent in spaced.ents if not ent.text.strip()] == []
+
+
+@pytest.mark.parametrize("char", list("\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0\u2028\u3000"))
+def test_any_white_space_in_place_of_a_blank(exact, char):
+    """Also such as BERT's tokenizer would delete, which would make one word of two; and as the pipeline is stored."""
+    words = [word for word in WORDS if word.isalpha()][:8]
+    plain = predict(exact, " ".join(words), range(0, 8, 2))
+    *expected, scores = found(plain)
+    stored = make_copy(exact)
+    for nlp in (exact, stored):
+        *got, new_scores = found(predict(nlp, char.join(words), range(0, 8, 2)))
+        assert got == expected
+        assert new_scores == pytest.approx(scores, abs=1e-5)
+
+
+@cache
+def make_copy(nlp):
+    with tempfile.TemporaryDirectory() as folder:
+        nlp.to_disk(folder)
+        return spacy.load(folder)
 
 
 @examples(15)

@@ -1,20 +1,21 @@
 """`spacy spert select`: the texts most worth annotating."""
 
+import json
 import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import Annotated, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import typer
-from spacy.tokens import Doc
 
 from ..errors import Errors
-from ..extraction.codec import LINES, decode, json_line, with_id_in_meta
-from ..formats import Losses, format_names, load_records, records
+from ..extraction.codec import LINES, OUTPUTS, decode, json_line, with_id_in_meta
+from ..formats import format_names, load_records, records
 from ..formats.errors import Errors as FormatErrors
 from ..formats.files import STDOUT, open_whole
-from ..formats.lines import read_lines
+from ..formats.lines import Line, read_lines
+from ..formats.losses import tally
 from . import app
 from ._options import AnewOption, ComponentOption, FormatOption, GpuOption, ModelArg, TextsOption, parse_options
 from .extract import _say
@@ -69,6 +70,8 @@ def select_cli(
     except (ValueError, OSError, ImportError) as err:
         _say("fail", "Nothing was written", str(err))
         raise typer.Exit(1) from err
+    for reason in sorted(set(counts) - {"texts", "selected", "bad"}):
+        _say("warn", f"{counts[reason]} {reason}")
     if counts["bad"]:
         _say("warn", f"{counts['bad']} lines skipped")
     if counts["selected"] < n:
@@ -95,26 +98,28 @@ def select(
 
     model (str): Name or path of the pipeline.
     pool_path (Path): The texts, as `extract` reads them.
-    output_path (Path): The file to write; "-" for stdout. It appears only once it is complete.
+    output_path (Path): The file to write; "-" for stdout. It appears only once it is complete. It holds what `extract`
+        writes for these texts.
     n (int): How many texts.
     from_format (Optional[str]): "jsonl" or "txt"; by default as the name of the pool ends.
-    to_format (str): The format to write. "jsonl" has the records that `extract` writes.
+    to_format (str): The format to write. By default our own records.
     batch_size (int): How many texts are processed at a time.
     component (Optional[str]): The name of the component, needed only if there are several.
     force (bool): Write the output anew if it exists.
     report (Callable[[str], Any]): Called with a message for each line that is skipped.
     progress (bool): Show a progress bar.
     **options (Any): Options of the format to write.
-    RETURNS (Counter[str]): The number of "texts" that were read, those "selected", and "bad" lines.
+    RETURNS (Counter[str]): The number of "texts" that were read, those "selected", "bad" lines, and what of those
+        selected could not be kept.
     RAISES (ValueError): If settings don't fit, or no line can be used.
     """
+    from spacy.util import minibatch
     from tqdm import tqdm
 
-    from ..devices import load_pipeline
     from ..extraction.extractor import KEPT
+    from ..extraction.outputs import frame_of
     from ..extraction.selection import select as select_records
-    from ..formats.jsonl import to_json
-    from ..formats.writing import gold_of
+    from ..extraction.workers import Settings, extract_batch, load
 
     pool_path, output_path = Path(pool_path), Path(output_path)
     from_format = ("txt" if pool_path.suffix == ".txt" else "jsonl") if from_format is None else from_format
@@ -122,54 +127,56 @@ def select(
         raise ValueError(FormatErrors.F026.format(value=from_format, formats=", ".join(LINES)))
     if n < 1:
         raise ValueError(Errors.S110.format(n=n))
-    writer = load_records(to_format, **options)
+    # Not all that `extract` writes.
+    load_records(to_format)
+    settings = Settings(model, None, from_format, to_format, component, options=json.dumps(options))
+    frame = frame_of(to_format, settings.writer)
     if output_path != STDOUT and output_path.is_file():
         if output_path.samefile(pool_path):
             raise ValueError(FormatErrors.F023.format(output=output_path))
         if not force:
-            raise ValueError(Errors.S061.format(output=output_path))
-    ours = to_format == DEFAULT
+            raise ValueError(Errors.S193.format(output=output_path))
     counts: Counter[str] = Counter({"texts": 0, "selected": 0, "bad": 0})
 
-    def refuse(place: str, error: str) -> None:
+    def refuse(line: Line, error: str) -> None:
         counts["bad"] += 1
-        report(f"{place}: {error}")
+        report(f"{pool_path}:{line.number}: {error}")
 
-    def read() -> Iterator[Tuple[str, Dict[str, Any]]]:
+    def read() -> Iterator[Tuple[Line, Dict[str, Any]]]:
         with pool_path.open("rb") as file_:
             for line in read_lines(file_):
-                place = f"{pool_path}:{line.number}"
                 try:
                     record = decode(line, from_format)
                     # What is kept must have a form in JSON.
                     json_line({name: (record or {}).get(name) for name in KEPT})
                 except ValueError as err:
-                    refuse(place, str(err))
+                    refuse(line, str(err))
                     continue
                 if record is not None:
                     counts["texts"] += 1
-                    yield place, record if ours else with_id_in_meta(record)
+                    yield line, record if to_format in OUTPUTS else with_id_in_meta(record)
 
-    def to_line(doc: Doc, spans_key: str) -> bytes:
-        if not ours:
-            return writer.encode(gold_of(doc, Losses(), "the record", spans_key))
-        return json_line(to_json(doc, spans_key))
-
-    nlp = load_pipeline(model)
-    # Without a terminal there is no bar.
-    pool = tqdm(read(), unit=" texts", leave=False, disable=None if progress else True)
-    chosen = select_records(nlp, pool, n, to_line, refuse, component=component, batch_size=batch_size)
-    if not chosen:
-        raise ValueError(Errors.S111.format(pool=pool_path))
-    with open_whole(output_path, "wb") as file_:
-        lines = [_with_id(record, line) if ours else line for record, line in chosen]
-        file_.write(writer.before.encode() + writer.between.encode().join(lines) + writer.after.encode())
-    counts["selected"] = len(chosen)
+    try:
+        nlp = load(settings).nlp
+        # Before all work, as it may turn out that the file can't be written.
+        with open_whole(output_path, "wb") as file_:
+            # Without a terminal there is no bar.
+            pool = tqdm(read(), unit=" texts", leave=False, disable=None if progress else True)
+            chosen = select_records(nlp, pool, n, refuse, component=component, batch_size=batch_size)
+            data: List[bytes] = []
+            for batch in minibatch(chosen, batch_size):
+                for line, outcome in zip(batch, extract_batch(settings, batch)):
+                    if outcome.error is not None:
+                        refuse(line, outcome.error)
+                        continue
+                    data.append(outcome.data)
+                    for reason, number in outcome.counts.items():
+                        if reason not in ("texts", "entities", "relations"):
+                            tally(counts, reason, number)
+            if not data:
+                raise ValueError(Errors.S111.format(pool=pool_path))
+            file_.write(frame.before + frame.between.join(data) + frame.after)
+    finally:
+        load.cache_clear()
+    counts["selected"] = len(data)
     return counts
-
-
-def _with_id(record: Dict[str, Any], line: bytes) -> bytes:
-    """A line of ours with the id of the record, as extract writes it: before all else."""
-    if "id" not in record:
-        return line.rstrip()
-    return json_line({"id": record["id"]}).rstrip()[:-1] + b", " + line.rstrip()[1:]

@@ -97,7 +97,7 @@ def _triples(record: Dict[str, Any]) -> Iterator[Tuple[Any, ...]]:
         bounds = [(starts[start], starts[end] - 1) for start, end in bounds]
         text = " ".join(record["tokens"])
     labels = [entity["label"] for entity in record["entities"]]
-    for relation in record["relations"]:
+    for relation in record.get("relations", ()):
         head, tail = relation["head"], relation["tail"]
         ends = [value for i in (head, tail) for value in (text[slice(*bounds[i])], labels[i])]
         yield (*ends[:2], relation["label"], *ends[2:], relation["score"], *bounds[head], *bounds[tail])

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc
 from spacy.util import minibatch
 from spacy.vocab import Vocab
 
@@ -16,14 +16,12 @@ from ..devices import load_pipeline
 from ..errors import Errors
 from ..formats import Losses
 from ..formats.gold import Gold
-from ..formats.jsonl import add_annotations, given_meta, make_doc
+from ..formats.jsonl import add_annotations, given_meta, make_doc, to_json
 from ..formats.values import check_meta, expect
-from ..relations import RELATIONS_ATTR, SCORES_ATTR, have_moved
+from ..relations import have_moved
 
 # Texts at a time.
 BATCH_SIZE = 64
-# Further decimals of a score depend on what else is in the batch.
-DECIMALS = 6
 # After this many tokens the tables of the vocabulary are made anew: at 16 bytes a place a few MB.
 MAX_TOKENS = 2**18
 # What a record is called by, and what belongs to it: kept as they are.
@@ -70,7 +68,8 @@ class Extractor:
 
         records (Iterable[Any]): The records.
         YIELDS (Any): For each of them, in their order, its `id`, `text` or `tokens`, `entities`, `relations` and
-            `meta`; or, if it can't be used, the `error`, its `id` and `meta`.
+            `meta`; or, if it can't be used, the `error`, its `id` and `meta`. There are no `relations` if the
+            component does not look for them.
         """
         for batch in minibatch(records, self.batch_size):
             yield from self.batch(batch)
@@ -131,12 +130,12 @@ class Extractor:
         return doc
 
     def _found(self, record: Dict[str, Any], doc: Doc) -> Any:
-        group = doc.spans[self.component.cfg["spans_key"]]
-        if have_moved(doc, group):
+        spans_key = self.component.cfg["spans_key"]
+        if have_moved(doc, doc.spans[spans_key]):
             later = self.nlp.pipe_names[self.nlp.pipe_names.index(self.name) + 1 :]
             changing = [name for name in later if self.nlp.get_pipe_meta(name).retokenizes]
             raise ValueError(Errors.S080.format(name=self.name, pipes=changing or later))
-        return _to_record(record, doc, group) if self.to_record is None else self.to_record(doc)
+        return _to_record(record, doc, spans_key) if self.to_record is None else self.to_record(doc)
 
 
 def load_extractor(model: str, *, threshold: Optional[float] = None, **settings: Any) -> Extractor:
@@ -155,23 +154,13 @@ def load_extractor(model: str, *, threshold: Optional[float] = None, **settings:
     return extractor
 
 
-def _to_record(record: Dict[str, Any], doc: Doc, group: SpanGroup) -> Dict[str, Any]:
+def _to_record(record: Dict[str, Any], doc: Doc, spans_key: str) -> Dict[str, Any]:
     """Entities and relations in our own form."""
-    in_text = "text" in record
-    scores = group.attrs.get(SCORES_ATTR)
-    entities = []
-    for i, span in enumerate(group):
-        start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
-        entity = {"start": start, "end": end, "label": span.label_}
-        entities.append(entity if scores is None else {**entity, "score": round(float(scores[i]), DECIMALS)})
+    found = to_json(doc, spans_key, "text" in record)
+    found.pop("meta", None)
     return {
         **{name: record[name] for name in ("id",) if name in record},
-        **({"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}),
-        "entities": entities,
-        "relations": [
-            {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
-            for head, tail, label, score in group.attrs.get(RELATIONS_ATTR) or []
-        ],
+        **found,
         **{name: record[name] for name in ("meta",) if name in record},
     }
 

@@ -14,10 +14,10 @@ from spacy.tokens import Doc
 from ..errors import Errors
 from ..formats import Losses, load, load_records, writers
 from ..formats.brat_writer import STANDOFF, Standoff, open_standoff
+from ..formats.jsonl import DECIMALS
 from ..formats.lines import Line
 from ..formats.writing import RecordWriter, gold_of, note_unkept
 from .codec import FOLDER, OUTPUTS, header
-from .extractor import DECIMALS
 from .stream import Output
 
 

@@ -107,7 +107,7 @@ class PieceActor(Actor):
             records.append(found)
             counts["bad" if "error" in found else "texts"] += 1
             if "error" not in found:
-                counts.update({kind: len(found[kind]) for kind in ("entities", "relations")})
+                counts.update({kind: len(found.get(kind, ())) for kind in ("entities", "relations")})
                 counts.update(losses_of(self.settings, record))
         if piece.error:
             records.append({"error": piece.error, "source": piece.source, "line": piece.numbers[0]})

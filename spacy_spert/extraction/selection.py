@@ -15,7 +15,7 @@ from spacy.tokens import Doc, SpanGroup
 from spacy.util import minibatch
 
 from ..components import changed, find_component
-from ..decoding import reach, relation_threshold
+from ..decoding import relation_threshold
 from ..relations import RELATIONS_ATTR, SCORES_ATTR
 from .extractor import BATCH_SIZE, Extractor
 
@@ -35,65 +35,58 @@ class Candidate(NamedTuple):
     uncertainty (float): The entropy of what was found in it, in bits.
     number (int): Its number in the pool, from 0, as a negative number: of equal ones the first is the better.
     vector (Floats): What it is about, shape (width,).
-    record (Any): The record.
-    found (Any): What was made of it.
+    key (Any): What stands for it.
     """
 
     uncertainty: float
     number: int
     vector: Floats
-    record: Any
-    found: Any
+    key: Any
 
 
 def select(
     nlp: Language,
-    pool: Iterable[Tuple[str, Any]],
+    pool: Iterable[Tuple[Any, Any]],
     n: int,
-    to_record: Callable[[Doc, str], Any],
-    refuse: Callable[[str, str], Any],
+    refuse: Callable[[Any, str], Any],
     *,
     component: Optional[str] = None,
     batch_size: int = BATCH_SIZE,
-) -> List[Tuple[Any, Any]]:
+) -> List[Any]:
     """Select the texts most worth annotating.
 
+    What is found in them here is not what the pipeline finds otherwise, as relations below the threshold count, and
+    with them the entities and limits that depend on relations.
+
     nlp (Language): The pipeline.
-    pool (Iterable[Tuple[str, Any]]): How to call each record in a message, and the record, as `Extractor` takes them.
+    pool (Iterable[Tuple[Any, Any]]): What stands for each record, and the record, as `Extractor` takes it.
     n (int): How many.
-    to_record (Callable[[Doc, str], Any]): Makes plain values of a processed document and the name of its span group.
-    refuse (Callable[[str, str], Any]): Called with the name of a record that can't be used, and the reason.
+    refuse (Callable[[Any, str], Any]): Called with what stands for a record that can't be used, and the reason.
     component (Optional[str]): The name of the component, needed only if there are several.
     batch_size (int): How many texts are processed at a time.
-    RETURNS (List[Tuple[Any, Any]]): The records selected and what `to_record` made of them, the one most worth first.
+    RETURNS (List[Any]): What stands for the records selected, the one most worth first.
     """
     _, spert = find_component(nlp, component)
     cfg = spert.cfg
-    # As they are, whatever is changed below.
-    minima = {label: relation_threshold(cfg, label) for label in spert.relation_labels}
-    lowered = {"relation_thresholds": [[label, min(value, LOWEST)] for label, value in minima.items()]}
+    minima = {label: min(relation_threshold(cfg, label), LOWEST) for label in spert.relation_labels}
+    lowered = {"relation_thresholds": [[label, value] for label, value in minima.items()]}
 
-    def appraise(doc: Doc) -> Tuple[float, Floats, Any]:
-        group = doc.spans[cfg["spans_key"]]
-        uncertainty = entropy(_scores(group))
-        if RELATIONS_ATTR in group.attrs:
-            rows = group.attrs[RELATIONS_ATTR]
-            group.attrs[RELATIONS_ATTR] = [row for row in rows if reach(row[3], minima[row[2]])]
-        return uncertainty, embed(doc), to_record(doc, cfg["spans_key"])
+    def appraise(doc: Doc) -> Tuple[float, Floats]:
+        return entropy(_scores(doc.spans[cfg["spans_key"]])), embed(doc)
 
     extractor = Extractor(nlp, component=component, to_record=appraise)
     best: List[Candidate] = []
     number = 0
     with changed(cfg, **lowered):
         for batch in minibatch(pool, batch_size):
-            for (name, record), found in zip(batch, extractor.batch([record for _, record in batch])):
+            for (key, _), found in zip(batch, extractor.batch([record for _, record in batch])):
                 number += 1
                 if isinstance(found, dict):
-                    refuse(name, found["error"])
+                    refuse(key, found["error"])
                     continue
-                uncertainty, vector, made = found
+                uncertainty, vector = found
                 push = heapq.heappush if len(best) < CANDIDATES * n else heapq.heappushpop
-                push(best, Candidate(uncertainty, -number, vector, record, made))
+                push(best, Candidate(uncertainty, -number, vector, key))
     best.sort(reverse=True)
     if not best:
         return []
@@ -101,7 +94,7 @@ def select(
     # Where nothing at all was found the distances alone decide.
     weights += FLOOR * (weights.mean() or 1.0)
     chosen = spread(weights, _stack([each.vector for each in best]), n)
-    return [(best[i].record, best[i].found) for i in chosen]
+    return [best[i].key for i in chosen]
 
 
 def entropy(probabilities: Floats) -> float:

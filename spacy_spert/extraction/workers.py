@@ -196,7 +196,7 @@ def _outcome(settings: Settings, number: int, record: Dict[str, Any], found: Dic
             data = encode(found, settings.to_format, number)
         except ValueError as err:
             return _refused(str(err))
-        counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found["relations"])}
+        counts = {"texts": 1, "entities": len(found["entities"]), "relations": len(found.get("relations", ()))}
     return Outcome(data, {**counts, **losses_of(settings, record)})
 
 

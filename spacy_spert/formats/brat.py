@@ -83,6 +83,7 @@ def read_brat(
     check_unit(offsets)
     nlp, losses = defaults(nlp, losses)
     heads, tails = _names(head_roles), _names(tail_roles)
+    roles: Set[str] = set()
     if not {HEAD, TAIL} & (heads | tails):
         heads, tails = heads | {HEAD}, tails | {TAIL}
 
@@ -114,6 +115,7 @@ def read_brat(
                 _add_entity(gold, key, label, mention)
         events = lines.triggers
         for gold.place, label, first, head, second, tail in lines.relations:
+            roles.update((first, second))
             if (second in heads and first not in heads) or (first in tails and second not in tails):
                 head, tail = tail, head
             losses.note("relation: to an event, kept to its trigger", int(head in events or tail in events))
@@ -121,7 +123,12 @@ def read_brat(
                 gold.relation(events.get(head, head), events.get(tail, tail), label)
         yield gold.finish()
 
-    return build_docs(path, _documents(path, losses), build, losses, _held)
+    def docs() -> Iterator[Doc]:
+        yield from build_docs(path, _documents(path, losses), build, losses, _held)
+        for name in sorted((_names(head_roles) | _names(tail_roles)) - roles):
+            losses.note(f"brat: no relation has the role '{shorten(name)}', which was given")
+
+    return docs()
 
 
 def _names(roles: Union[str, Iterable[str]]) -> Set[str]:
@@ -165,9 +172,14 @@ def _parse(raw: bytes, place: str, found: Counter[str]) -> Lines:
 def _held(ann: Path) -> List[int]:
     """The numbers of entities and relations of a document that could not be read."""
     try:
-        lines = read_whole(ann, files.MAX_FILE).splitlines()
-    except (ValueError, OSError):
+        with ann.open("rb") as file_:
+            raw = file_.read(files.MAX_FILE + 1)
+    except OSError:
         return [0, 0]
+    if len(raw) > files.MAX_FILE:
+        return [0, 0]
+    # Whatever the encoding is: without its mark and the zeros of wide characters.
+    lines = raw.lstrip(b"\xef\xbb\xbf\xff\xfe\x00").replace(b"\x00", b"").splitlines()
     return [sum(line.startswith(kind) and b"\t" in line for line in lines) for kind in (b"T", b"R")]
 
 

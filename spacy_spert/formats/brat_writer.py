@@ -86,6 +86,8 @@ def to_standoff(gold: Gold, offsets: str = CHARACTERS) -> Standoff:
         parts = list(IN_LINE.finditer(gold.text, span.start_char, span.end_char))
         places = ";".join(f"{at[part.start()]} {at[part.end()]}" for part in parts)
         text = " ".join(part.group() for part in parts)
+        whole = (parts[0].start(), parts[-1].end()) == (span.start_char, span.end_char)
+        gold.losses.note(Reasons.TRIMMED, int(not whole))
         entities.append(_label(gold, span.label_, "entity"))
         lines.append(f"T{i}\t{entities[-1]} {places}\t{text}\n")
     for i, (head, tail, label, _) in enumerate(gold.rows, start=1):

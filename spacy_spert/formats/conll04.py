@@ -16,6 +16,7 @@
 - The label O can't be told from no entity; the corpus calls other entities "Other".
 """
 
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from typing import Iterable, Iterator, List, Optional, Tuple, Union
@@ -86,7 +87,7 @@ def _sentences(path: Path) -> Iterator[Tuple[str, Tuple[Block, Block]]]:
         if is_blank:
             continue
         block = _block(lines)
-        if (block[0][1] or b"").count(b"\t") == 2:
+        if _has_relations(block, bool(rows)):
             yield (rows or block)[0][0], (rows, block)
             rows = []
             continue
@@ -95,6 +96,16 @@ def _sentences(path: Path) -> Iterator[Tuple[str, Tuple[Block, Block]]]:
         rows = block
     if rows:
         yield rows[0][0], (rows, [])
+
+
+def _has_relations(block: Block, expected: bool) -> bool:
+    """Whether most lines are relations. An odd one is none, wherever it stands."""
+    lines = [raw or b"" for _, raw in block]
+    tabs = Counter(line.count(b"\t") for line in lines)
+    if tabs[2] or tabs[8]:
+        return tabs[2] > tabs[8]
+    # Of odd lines alone those of a sentence are longer.
+    return expected and all(len(line.split()) < 6 for line in lines)
 
 
 def _is_blank(line: Tuple[str, Optional[bytes]]) -> bool:

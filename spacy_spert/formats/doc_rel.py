@@ -12,6 +12,8 @@
 - Documents without `doc._.rel` have not been annotated with relations. Everything else that is in a document stays.
 """
 
+import math
+from numbers import Real
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union, cast
 
@@ -52,9 +54,12 @@ def read_rel_component(
         for pair, scores in value.items():
             with gold.entry("relation"):
                 head, tail = expect(pair, tuple, f"a key of '{NAME}'")
-                for label, score in expect(scores, dict, f"the labels of {shorten(repr(pair))}").items():
-                    if float(score) >= threshold:
-                        gold.relation(head, tail, label, float(score))
+                labels = expect(scores, dict, f"the labels of {shorten(repr(pair))}")
+                for label, score in labels.items():
+                    with gold.entry("relation"):
+                        where = f"the score of {shorten(repr(label))} for {shorten(repr(pair))}"
+                        if _score(score, where) >= threshold:
+                            gold.relation(head, tail, label, float(score))
 
     return _read(path, nlp, losses, add, lambda i, start: start)
 
@@ -121,6 +126,13 @@ def _read(
             yield f"{path}, document {i}", doc
 
     return build_docs(path, numbered(), build, losses, _held)
+
+
+def _score(value: Any, where: str) -> float:
+    # Of numpy as well.
+    if not isinstance(value, Real) or math.isnan(value):
+        raise ValueError(Errors.F002.format(where=where, expected="a number", value=shorten(repr(value))))
+    return float(value)
 
 
 def _held(doc: Doc) -> List[int]:

@@ -51,14 +51,18 @@ class Errors(metaclass=ErrorsWithCodes):
     F080 = "{output} is there already. This format is a folder of files: give the name of a new or empty folder."
     F081 = "This format is a folder of files, which stdout can't be. Give the name of a folder."
     F082 = "Nothing of the text of {what} can be written: it is blank."
+    F096 = (
+        "The task has no annotations but predictions. The option 'predictions' reads these: '-o predictions=true' on "
+        "the command line."
+    )
     F050 = "An option is given as NAME=VALUE, got: {value}"
     F051 = "Unknown unit of offsets '{value}'. Choose one of: {units}"
     F052 = "{what} begins or ends within a character. Offsets were taken as {unit}; '--offsets' chooses another unit."
     F053 = "The file is encoded as {encoding}, but UTF-8 is read. Save it as UTF-8."
     F054 = "{path} is neither a file nor a pipe or a device for characters. Choose another name for the output."
     F055 = (
-        "Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than those of "
-        "DRUG-AE.rel, which is read here."
+        "Many of its lines have a dose in place of an effect or a drug, so this seems to be DRUG-DOSE.rel. Its "
+        "relations are others than those of DRUG-AE.rel, which is read here."
     )
     F056 = "None of its lines is one of brat's. Is it an annotation file of brat?"
     F057 = "doc._.{key} holds no relations of this format but {value}. Does another format fit ('--from {other}')?"
@@ -88,6 +92,7 @@ class Reasons:
     NOT_FOUND = "entity: not found in the sentence"
     MERGED = "{kind}: given twice, merged"
     TRIMMED = "entity: blanks at its ends cut off"
+    OTHER_NUMBER = "record: number of lists in '{key}' is not that of the sentences"
     UNREADABLE = "{kind}: can't be read"
     IN_BROKEN = "{kind}: in a broken record"
     OTHER_LABEL = "{kind}: label is not in the types file"

@@ -14,24 +14,39 @@ A text is split by the tokenizer of the language, unless `token_offsets` are the
 """
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Union,
+)
 
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 
-from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, check_tokens
+from ..relations import DEFAULT_SPANS_KEY, RELATIONS_ATTR, SCORES_ATTR, SpanKey, check_tokens, related_groups
 from .docs import defaults, doc_from_text, doc_from_tokens, mark_sentences
 from .errors import Errors, Reasons
 from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses
-from .offsets import check_unit, count_offsets
-from .values import count_entries, entries, expect, note_fields, take
+from .offsets import CHARACTERS, check_unit, count_offsets
+from .values import count_entries, entries, expect, note_fields, read_meta, take
 from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 FIELDS = ("text", "tokens", "token_offsets", "sent_starts", "entities", "relations", "meta")
 NUMBER = (int, float)
+EntryT = Callable[[str], ContextManager[None]]
 # Further decimals of a score depend on what else is in the batch.
 DECIMALS = 6
 
@@ -40,7 +55,7 @@ def read_jsonl(
     path: Union[str, Path],
     nlp: Optional[Language] = None,
     losses: Optional[Losses] = None,
-    offsets: str = "characters",
+    offsets: str = CHARACTERS,
 ) -> Iterator[Doc]:
     """Read our own JSON lines.
 
@@ -55,7 +70,8 @@ def read_jsonl(
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         note_fields(record, FIELDS, "record", losses)
-        gold = Gold(make_doc(nlp, record, offsets), losses, place, meta=given_meta(record))
+        doc = make_doc(nlp, record, offsets, lambda kind: losses.entry(kind, place))
+        gold = Gold(doc, losses, place, meta=read_meta(record, losses, place))
         in_text = "text" in record
         if in_text:
             gold.offsets = count_offsets(gold.text, offsets)
@@ -67,54 +83,89 @@ def read_jsonl(
     return read_json_lines(path, build, losses, count_annotations)
 
 
-def write_jsonl(docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None) -> Counter[str]:
+def write_jsonl(
+    docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None, *, offsets: str = CHARACTERS
+) -> Counter[str]:
     """Write our own JSON lines. Reading them gives the same documents again.
 
     docs (Iterable[Doc]): The documents.
     path (Union[str, Path]): The file.
     losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
+    offsets (str): What offsets in a text count: "characters", "utf16" or "bytes".
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return RECORDS.write(docs, path, losses)
+    check_unit(offsets)
+    return RECORDS.write(docs, path, losses, offsets=offsets)
 
 
-def to_json(doc: Doc, spans_key: str = DEFAULT_SPANS_KEY, in_text: Optional[bool] = None) -> Dict[str, Any]:
+def to_json(doc: Doc, spans_key: Optional[str] = None, in_text: Optional[bool] = None) -> Dict[str, Any]:
     """A document in plain values, as `spacy spert extract` writes it and a service sends it.
 
     doc (Doc): The document.
-    spans_key (str): The span group of the entities; doc.ents where there is none.
+    spans_key (Optional[str]): The span group of the entities; doc.ents where there is none. By default all groups that
+        hold relations. Where none does, `doc.spans["spert"]`, or else those that hold scores.
     in_text (Optional[bool]): Whether to give the text and offsets in characters, or the tokens and offsets in tokens.
         By default the text, unless the document was made of tokens without one.
     RETURNS (Dict[str, Any]): "text" or "tokens", "entities", "relations" unless they are not known, and "meta" if
         `doc.user_data` has it. Scores have six decimals.
     RAISES (ValueError): If tokens were merged or split after the entities were found.
     """
-    check_tokens(doc, spans_key)
-    group = doc.spans.get(spans_key, None)
-    attrs = {} if group is None else group.attrs
     in_text = not doc.has_unknown_spaces if in_text is None else in_text
-    record: Dict[str, Any] = {"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}
-    record["entities"] = [
-        {**_bounds(span, in_text), "label": span.label_} for span in (doc.ents if group is None else group)
-    ]
-    for entity, score in zip(record["entities"], attrs.get(SCORES_ATTR, ())):
-        entity["score"] = round(float(score), DECIMALS)
-    if RELATIONS_ATTR in attrs:
-        record["relations"] = [
-            {"head": head, "tail": tail, "label": label, "score": round(score, DECIMALS)}
-            for head, tail, label, score in attrs[RELATIONS_ATTR]
-        ]
+    # One that several groups hold is in here once.
+    at = range(len(doc.text) + 1) if in_text else None
+    entities: Dict[SpanKey, Dict[str, Any]] = {}
+    index: Dict[SpanKey, int] = {}
+    relations: Optional[List[Dict[str, Any]]] = None
+    for key, group in _groups_to_show(doc, spans_key).items():
+        check_tokens(doc, key)
+        places: List[int] = []
+        scores = group.attrs.get(SCORES_ATTR)
+        for i, span in enumerate(group):
+            same = (span.start, span.end, span.label)
+            places.append(index.setdefault(same, len(index)))
+            entity = entities.setdefault(same, {**_bounds(span, at), "label": span.label_})
+            if scores is not None:
+                entity.setdefault("score", round(float(scores[i]), DECIMALS))
+        if group.attrs.get(RELATIONS_ATTR) is not None:
+            relations = [] if relations is None else relations
+            for head, tail, label, score in group.attrs[RELATIONS_ATTR]:
+                ends = {"head": places[head], "tail": places[tail]}
+                relations.append({**ends, "label": label, "score": round(score, DECIMALS)})
     meta = meta_of(doc)
-    return record if meta is None else {**record, "meta": meta}
+    return {
+        **({"text": doc.text} if in_text else {"tokens": [token.text for token in doc]}),
+        "entities": list(entities.values()),
+        **({} if relations is None else {"relations": relations}),
+        **({} if meta is None else {"meta": meta}),
+    }
 
 
-def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") -> Doc:
+def _groups_to_show(doc: Doc, key: Optional[str]) -> Dict[str, SpanGroup]:
+    """The span groups whose entities are shown."""
+    if key is None:
+        groups = related_groups(doc)
+        if not groups and DEFAULT_SPANS_KEY not in doc.spans:
+            groups = {name: group for name, group in doc.spans.items() if SCORES_ATTR in group.attrs}
+        if groups:
+            return groups
+        key = DEFAULT_SPANS_KEY
+    return {key: doc.spans[key] if key in doc.spans else SpanGroup(doc, name=key, spans=list(doc.ents))}
+
+
+def make_doc(
+    nlp: Language,
+    record: Dict[str, Any],
+    unit: str = CHARACTERS,
+    entry: EntryT = lambda kind: nullcontext(),
+) -> Doc:
     """Make a Doc of the text or the tokens of a record, with its sentences.
 
     nlp (Language): The tokenizer and vocabulary.
     record (Dict[str, Any]): The JSON object.
     unit (str): What offsets in a text count.
+    entry (EntryT): For the kind of a part that may be left out, the context in which it is read. By default its errors
+        are those of the record.
     RETURNS (Doc): The document, without entities.
     RAISES (ValueError): If a value is missing or unusable.
     """
@@ -128,8 +179,27 @@ def make_doc(nlp: Language, record: Dict[str, Any], unit: str = "characters") ->
         doc = doc_from_tokens(nlp, record["tokens"])
     if record.get("sent_starts") is not None:
         tokens = {offsets.from_char(token.idx) if in_text else token.i: token.i for token in doc}
-        mark_sentences(doc, {_token_at(tokens, start) for start in take(record, "sent_starts", list)})
+        read_sentences(doc, record, tokens, entry)
     return doc
+
+
+def read_sentences(doc: Doc, record: Dict[str, Any], tokens: Mapping[int, int], entry: EntryT) -> None:
+    """Mark the sentences that a record has.
+
+    doc (Doc): The document.
+    record (Dict[str, Any]): The JSON object, with a field "sent_starts".
+    tokens (Mapping[int, int]): The tokens by the offsets at which they begin.
+    entry (EntryT): As for `make_doc`.
+    """
+    with entry("sentence marks"):
+        values = take(record, "sent_starts", list)
+        starts: Set[int] = set()
+        for value in values:
+            with entry("sentence start"):
+                starts.add(_token_at(tokens, value))
+        # Of odd ones alone nothing is known.
+        if starts or not values:
+            mark_sentences(doc, starts)
 
 
 def given_meta(record: Dict[str, Any]) -> Optional[Dict[str, Any]]:
@@ -182,17 +252,17 @@ def relations_given(record: Dict[str, Any], losses: Losses, key: str = "relation
     return True
 
 
-def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]:
+def annotations(gold: Gold, label: str, at: Optional[Sequence[int]] = None) -> Dict[str, Any]:
     """The reverse of `add_annotations`.
 
     gold (Gold): The entities and relations.
     label (str): The name of the field that holds the label.
-    in_text (bool): Whether offsets count in characters.
+    at (Optional[Sequence[int]]): Where each character begins, and where the text ends. By default offsets are tokens.
     RETURNS (Dict[str, Any]): The fields "entities" and, if relations are known, "relations".
     """
     entities: List[Dict[str, Any]] = []
     for span, score in zip(gold.spans, gold.scores):
-        entities.append({**_bounds(span, in_text), label: span.label_, **score_of(score)})
+        entities.append({**_bounds(span, at), label: span.label_, **score_of(score)})
     if not gold.relations_known:
         return {"entities": entities}
     relations = [
@@ -202,21 +272,27 @@ def annotations(gold: Gold, label: str, in_text: bool = False) -> Dict[str, Any]
     return {"entities": entities, "relations": relations}
 
 
-def sentence_starts(doc: Doc, in_text: bool = False) -> Dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The field "sent_starts", if the document has sentence marks."""
+def sentence_starts(doc: Doc, at: Optional[Sequence[int]] = None) -> Dict[str, Any]:
+    """Make the field "sent_starts".
+
+    doc (Doc): The document.
+    at (Optional[Sequence[int]]): Where each character begins. By default offsets are tokens.
+    RETURNS (Dict[str, Any]): The field, if the document has sentence marks.
+    """
     if not doc.has_annotation("SENT_START"):
         return {}
-    return {"sent_starts": [token.idx if in_text else token.i for token in doc if token.is_sent_start]}
+    return {"sent_starts": [token.i if at is None else at[token.idx] for token in doc if token.is_sent_start]}
 
 
-def _to_record(gold: Gold) -> Dict[str, Any]:
+def _to_record(gold: Gold, offsets: str = CHARACTERS) -> Dict[str, Any]:
     doc = gold.doc
-    in_text = not doc.has_unknown_spaces
-    if in_text:
-        record: Dict[str, Any] = {"text": doc.text, "token_offsets": [[t.idx, t.idx + len(t)] for t in doc]}
+    at: Optional[Sequence[int]] = None
+    if doc.has_unknown_spaces:
+        record: Dict[str, Any] = {"tokens": [token.text for token in doc]}
     else:
-        record = {"tokens": [token.text for token in doc]}
-    record.update(sentence_starts(doc, in_text), **annotations(gold, "label", in_text))
+        at = count_offsets(gold.text, offsets).starts
+        record = {"text": gold.text, "token_offsets": [[at[t.idx], at[t.idx + len(t)]] for t in doc]}
+    record.update(sentence_starts(doc, at), **annotations(gold, "label", at))
     meta = meta_of(doc)
     return record if meta is None else {**record, "meta": meta}
 
@@ -224,12 +300,13 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
 RECORDS = RecordWriter(_to_record, keeps={TOKENS, SPACES, NO_SPACES, SENTENCES, SCORES, UNKNOWN})
 
 
-def _bounds(span: Span, in_text: bool) -> Dict[str, int]:
-    start, end = (span.start_char, span.end_char) if in_text else (span.start, span.end)
-    return {"start": start, "end": end}
+def _bounds(span: Span, at: Optional[Sequence[int]]) -> Dict[str, int]:
+    if at is None:
+        return {"start": span.start, "end": span.end}
+    return {"start": at[span.start_char], "end": at[span.end_char]}
 
 
-def _token_at(tokens: Dict[int, int], start: Any) -> int:
+def _token_at(tokens: Mapping[int, int], start: Any) -> int:
     if expect(start, int, "a value of 'sent_starts'") not in tokens:
         raise ValueError(Errors.F009.format(start=start))
     return tokens[start]

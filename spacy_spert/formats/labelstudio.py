@@ -5,8 +5,8 @@
      {"id": "b", "type": "labels", "value": {"start": 13, "end": 17, "text": "Bonn", "labels": ["LOC"]}},
      {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right", "labels": ["LIVES_IN"]}]}]}
 
-- Ends are exclusive. What offsets count is found by the texts of the spans; characters if these don't tell. Spans of
-  HyperText have paths instead: they are counted and left out.
+- Ends are exclusive. What offsets count is found by the texts of the spans, each CR LF as one among it; characters if
+  these don't tell. Spans of HyperText have paths instead: they are counted and left out.
 - `direction` "right" goes from `from_id` to `to_id`, "left" the other way; "bi" becomes a relation each way. It is
   "right" if it is not there.
 - Line breaks in the texts of spans are written as a backslash and an n, as such signs in the text are.
@@ -15,7 +15,8 @@
   People see the newest and make an annotation of it. They are written, and read only if that is asked for.
 - The text is `data["text"]`, else the only string in `data`.
 - Other kinds of results (choices, ratings) are counted and left out.
-- JSON-MIN and tasks that hold a URL in place of the text are refused.
+- JSON-MIN is refused, and so are tasks that hold a URL in place of the text: where it looks like one, and no span has
+  its text in it.
 - The task's id goes to `doc.user_data["meta"]["id"]`, unless its `meta`, an object which Label Studio leaves as it is,
   has an id: that of the text before Label Studio gave it a new one.
 """
@@ -34,11 +35,14 @@ from .files import read_json_list
 from .gold import Gold
 from .losses import Losses, shorten
 from .offsets import CHARACTERS, Mention, check_unit, count_offsets, find_offsets, same_text
-from .values import entries, expect, id_of, read_score, take
+from .values import entries, expect, id_of, read_meta, read_score, take
 from .writing import SCORES, SPACES, RecordWriter, meta_of, score_of
 
-# What Label Studio loads texts from.
-URL = re.compile(r"\s*([a-z][a-z0-9+.-]*://|/data/)\S+\s*", re.IGNORECASE)
+# What Label Studio loads texts from. Names of files may have blanks.
+URL = re.compile(
+    r"\s*([a-z][a-z0-9+.-]*://\S+|(s3|gs|azure-blob)://.+|/data/\S+|/data/(upload|local-files)/.+|upload/\d+/.+)\s*",
+    re.IGNORECASE,
+)
 MODEL_VERSION = "spacy-spert"
 
 
@@ -64,23 +68,23 @@ def read_labelstudio(
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         if "data" not in record and "annotations" not in record and ("annotator" in record or "label" in record):
             raise ValueError(Errors.F058)
-        annotations = _objects(record, "annotations", required=not predictions)
-        annotations = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+        if not predictions and "annotations" not in record and record.get("predictions"):
+            raise ValueError(Errors.F096)
+        annotations = _usable(record, "annotations", losses, place, required=not predictions)
         if predictions and not annotations:
-            annotations = _objects(record, "predictions", required=False)[-1:]
+            annotations = _usable(record, "predictions", losses, place, required=False)[-1:]
         if not annotations:
             losses.note("record: no annotation")
             return
         losses.note("record: further annotation of the same task", len(annotations) - 1)
         doc = doc_from_text(nlp, _text(take(record, "data", dict)))
-        meta = take(record, "meta", dict) if record.get("meta") else {}
-        meta = {**({"id": record["id"]} if "id" in record else {}), **meta}
+        meta = {**({"id": record["id"]} if "id" in record else {}), **(read_meta(record, losses, place) or {})}
         gold = Gold(doc, losses, place, meta=meta or None)
         results = entries(annotations[0], "result")
         mentions = _mentions(results)
-        if URL.fullmatch(gold.text) and any(_is_elsewhere(mention, gold.text) for mention in mentions):
+        if URL.fullmatch(gold.text) and not any(_is_in(mention, gold.text) for mention in mentions):
             raise ValueError(Errors.F059)
-        gold.offsets = find_offsets(gold.text, mentions, offsets, losses)
+        gold.offsets = find_offsets(gold.text, mentions, offsets, losses, line_breaks=True)
         for where, result in results:
             kind = result.get("type") if isinstance(result, dict) else "labels"
             if kind == "labels":
@@ -97,17 +101,34 @@ def read_labelstudio(
     return read_json_list(path, build, losses, _held)
 
 
-def _objects(record: Dict[str, Any], key: str, required: bool) -> List[Dict[str, Any]]:
-    return [expect(value, dict, where) for where, value in entries(record, key, required)]
+def _usable(record: Dict[str, Any], key: str, losses: Losses, place: str, required: bool) -> List[Dict[str, Any]]:
+    """The annotations of a task, or its predictions, without those that were cancelled. Odd ones are counted."""
+    found = []
+    for where, value in entries(record, key, required):
+        with losses.entry(key[:-1], place):
+            take(value, "result", list, where)
+            if not value.get("was_cancelled"):
+                found.append(value)
+    return found
 
 
 def _held(record: Any) -> List[int]:
     """The numbers of entities and relations of a task, whatever else is in it."""
-    annotations = record.get("annotations") if isinstance(record, dict) else None
-    first = annotations[0] if isinstance(annotations, list) and annotations else None
-    results = first.get("result") if isinstance(first, dict) else None
-    kinds = [result.get("type") for result in results if isinstance(result, dict)] if isinstance(results, list) else []
-    return [kinds.count("labels"), kinds.count("relation")]
+    if not isinstance(record, dict):
+        return [0, 0]
+    known = [_results(record, key) for key in ("annotations", "predictions")]
+    kinds = [result.get("type") for result in (known[0][:1] or known[1][-1:] or [[]])[0] if isinstance(result, dict)]
+    # JSON-MIN has the spans in a field of its own, of any name.
+    fields = [value for value in record.values() if isinstance(value, list)]
+    spans = [span for field in fields for span in field if isinstance(span, dict) and "labels" in span]
+    return [kinds.count("labels") + len(spans), kinds.count("relation")]
+
+
+def _results(record: Dict[str, Any], key: str) -> List[List[Any]]:
+    values = record.get(key)
+    objects = [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+    results = [value.get("result") for value in objects if not value.get("was_cancelled")]
+    return [result for result in results if isinstance(result, list)]
 
 
 def _mentions(results: List[Tuple[str, Any]]) -> List[Mention]:
@@ -122,10 +143,10 @@ def _mentions(results: List[Tuple[str, Any]]) -> List[Mention]:
     return found
 
 
-def _is_elsewhere(mention: Mention, text: str) -> bool:
-    """Whether a mention is not one of this text."""
+def _is_in(mention: Mention, text: str) -> bool:
+    """Whether the text of a mention is there in this text."""
     ((start, end),) = mention.parts
-    return end > len(text) or (mention.text is not None and not same_text(text[start:end], mention.text))
+    return mention.text is not None and start < end <= len(text) and same_text(text[start:end], mention.text)
 
 
 def _text(data: Dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """What a conversion could not keep, counted by reason."""
 
 from collections import Counter
-from typing import Collection, Dict, List
+from contextlib import contextmanager
+from typing import Collection, Dict, Iterator, List
 
 from .errors import Reasons
 
@@ -37,6 +38,21 @@ class Losses:
             raise StrictError(message)
         self.note(reason)
         self.places.setdefault(reason, []).append(message)
+
+    @contextmanager
+    def entry(self, kind: str, place: str) -> Iterator[None]:
+        """Read a part of a record. If that fails with a ValueError, the part is counted and left out.
+
+        kind (str): What it is.
+        place (str): The record's file and line.
+        RAISES (StrictError): If nothing may be lost.
+        """
+        try:
+            yield
+        except StrictError:
+            raise
+        except ValueError as err:
+            self.drop(Reasons.UNREADABLE.format(kind=kind), f"{place}: {err}")
 
     def note(self, reason: str, n: int = 1) -> None:
         """Count what is passed over by design and is no error: duplicates, other kinds of annotation.

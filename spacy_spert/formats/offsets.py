@@ -106,7 +106,8 @@ def find_offsets(
     told = [mention for mention in mentions if mention.text is not None]
     agreeing = _agreeing(usual, text, told)
     best, units, clear = usual, [usual.name], bool(told)
-    if unit is None and not text.isascii():
+    # With the mark no text is all ASCII.
+    if unit is None and (mark or not text.isascii()):
         units += [other for other in WIDTHS if other != default]
     if agreeing < len(told):
         breaks = ("", CRLF_AS_ONE, LF_AS_TWO) if line_breaks and "\n" in text else ("",)

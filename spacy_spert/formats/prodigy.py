@@ -17,7 +17,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Collection, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -28,8 +28,8 @@ from .files import read_json_lines
 from .gold import Gold, relation_name
 from .jsonl import relations_given
 from .losses import Losses, shorten
-from .offsets import Mention, check_unit, find_offsets
-from .values import count_entries, entries, expect, read_score, take
+from .offsets import CHARACTERS, Mention, check_unit, count_offsets, find_offsets
+from .values import count_entries, entries, read_meta, read_score, take
 from .writing import SCORES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of, score_of
 
 
@@ -60,8 +60,7 @@ def read_prodigy(
         mentions = [Mention([ends], word if isinstance(word, str) else None) for ends, word in zip(bounds, words)]
         counted = find_offsets(text, mentions, offsets, losses)
         doc = doc_from_text(nlp, text, [[*ends] for ends in bounds], counted)
-        meta = expect(record["meta"], dict, "'meta'") if record.get("meta") is not None else None
-        gold = Gold(doc, losses, place, meta=meta)
+        gold = Gold(doc, losses, place, meta=read_meta(record, losses, place))
         spans = entries(record, "spans", required=False)
         gold.relations_known = relations_given(record, losses)
         # The spans that end at a token, each once, in their order.
@@ -109,7 +108,12 @@ def _tokens(span: Dict[str, Any], where: str) -> Tuple[int, int]:
 
 
 def write_prodigy(
-    docs: Iterable[Doc], path: Union[str, Path], losses: Optional[Losses] = None, *, answer: Optional[str] = None
+    docs: Iterable[Doc],
+    path: Union[str, Path],
+    losses: Optional[Losses] = None,
+    *,
+    answer: Optional[str] = None,
+    offsets: str = CHARACTERS,
 ) -> Counter[str]:
     """Write tasks for Prodigy's rel.manual.
 
@@ -117,19 +121,22 @@ def write_prodigy(
     path (Union[str, Path]): The file.
     losses (Optional[Losses]): Where to count what can't be kept. By default a loss is an error.
     answer (Optional[str]): "accept" for what needs no correction, as for `prodigy db-in`. By default there is none.
+    offsets (str): What offsets count: "characters", "utf16" or "bytes".
     RETURNS (Counter[str]): The number of "documents", "entities" and "relations" written.
     RAISES (ValueError): If there are no documents.
     """
-    return RECORDS.write(docs, path, losses, answer=answer)
+    check_unit(offsets)
+    return RECORDS.write(docs, path, losses, answer=answer, offsets=offsets)
 
 
-def _to_record(gold: Gold, answer: Optional[str] = None) -> Dict[str, Any]:
+def _to_record(gold: Gold, answer: Optional[str] = None, offsets: str = CHARACTERS) -> Dict[str, Any]:
     doc = gold.doc
-    places = [_place(span) for span in gold.spans]
+    at = count_offsets(gold.text, offsets).starts
+    places = [_place(span, at) for span in gold.spans]
     record: Dict[str, Any] = {
         "text": gold.text,
         "tokens": [
-            {"text": token.text, "start": token.idx, "end": token.idx + len(token), "id": token.i, "ws": ws}
+            {"text": token.text, "start": at[token.idx], "end": at[token.idx + len(token)], "id": token.i, "ws": ws}
             for token, ws in ((token, bool(token.whitespace_)) for token in doc)
         ],
         "spans": [{**place, **score_of(score)} for place, score in zip(places, gold.scores)],
@@ -153,8 +160,8 @@ def _to_record(gold: Gold, answer: Optional[str] = None) -> Dict[str, Any]:
     return record if answer is None else {**record, "answer": answer}
 
 
-def _place(span: Span) -> Dict[str, Any]:
-    start, end = span.start_char, span.end_char
+def _place(span: Span, at: Sequence[int]) -> Dict[str, Any]:
+    start, end = at[span.start_char], at[span.end_char]
     return {"start": start, "end": end, "token_start": span.start, "token_end": span.end - 1, "label": span.label_}
 
 

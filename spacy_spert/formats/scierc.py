@@ -27,7 +27,7 @@ from .files import read_json_lines
 from .gold import Gold
 from .losses import Losses, shorten
 from .values import expect, ints, note_fields, take
-from .writing import NO_SPACES, SENTENCES, TOKENS, UNKNOWN, RecordWriter, take_meta
+from .writing import NO_SPACES, SENTENCES, TOKENS, UNKNOWN, RecordWriter, meta_of, take_meta
 
 FIELDS = ("doc_key", "sentences", "ner", "relations", "dataset")
 
@@ -52,9 +52,8 @@ def read_scierc(
         note_fields(record, FIELDS, "record", losses)
         meta = {"doc_key": record["doc_key"]} if "doc_key" in record else {}
         sentences = [expect(words, list, "a sentence") for words in take(record, "sentences", list)]
-        ner = _entries(record, "ner", len(sentences), losses)
-        relations = _entries(record, "relations", len(sentences), losses)
         starts = list(accumulate(map(len, sentences), initial=0))[:-1]
+        ner, relations = (_entries(record, key, starts, losses, place) for key in ("ner", "relations"))
         if not per_sentence:
             doc = doc_from_tokens(nlp, [word for words in sentences for word in words])
             mark_sentences(doc, set(starts))
@@ -75,14 +74,27 @@ def read_scierc(
 Entries = Optional[List[Any]]
 
 
-def _entries(record: Dict[str, Any], key: str, n: int, losses: Losses) -> Entries:
+def _entries(record: Dict[str, Any], key: str, starts: List[int], losses: Losses, place: str) -> Entries:
     if record.get(key) is None:
         losses.note(Reasons.NOT_ANNOTATED.format(key=key))
         return None
     lists = take(record, key, list)
-    if len(lists) != n:
-        raise ValueError(Errors.F031.format(key=key, n=len(lists), sentences=n))
-    return [expect(entries, list, f"'{key}'[{i}]") for i, entries in enumerate(lists)]
+    found: List[List[Any]] = [[] for _ in lists]
+    for i, entries in enumerate(lists):
+        with losses.entry(f"list of '{key}'", place):
+            found[i] = expect(entries, list, f"'{key}'[{i}]")
+    if len(lists) == len(starts):
+        return found
+    # The offsets say where entries belong.
+    losses.drop(
+        Reasons.OTHER_NUMBER.format(key=key),
+        f"{place}: {Errors.F031.format(key=key, n=len(lists), sentences=len(starts))}",
+    )
+    by_sentence: List[List[Any]] = [[] for _ in starts]
+    for entry in chain(*found) if starts else ():
+        first = entry[0] if isinstance(entry, list) and entry and isinstance(entry[0], int) else 0
+        by_sentence[max(bisect_right(starts, first) - 1, 0)].append(entry)
+    return by_sentence
 
 
 def _held(record: Any) -> List[int]:
@@ -135,7 +147,8 @@ def _to_record(gold: Gold) -> Dict[str, Any]:
     words = [token.text for token in gold.doc]
     # Without sentence marks a document is one sentence.
     starts = [token.i for token in gold.doc if token.i == 0 or token.is_sent_start]
-    meta = take_meta(gold, ("doc_key", "id"))
+    # There is room for one of them.
+    meta = take_meta(gold, ("doc_key",) if "doc_key" in (meta_of(gold.doc) or {}) else ("id",))
     record: Dict[str, Any] = {
         **({"doc_key": meta.get("doc_key", meta.get("id"))} if meta else {}),
         "sentences": [words[start:end] for start, end in zip(starts, [*starts[1:], len(words)])],

@@ -18,13 +18,12 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Un
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .docs import defaults, doc_from_tokens, mark_sentences
-from .errors import Errors
+from .docs import defaults, doc_from_tokens
 from .files import read_json_list, read_whole
 from .gold import Gold
-from .jsonl import add_annotations, annotations, count_annotations, relations_given, sentence_starts
+from .jsonl import add_annotations, annotations, count_annotations, read_sentences, relations_given, sentence_starts
 from .losses import Losses
-from .values import expect, note_fields, parse_json, take
+from .values import expect, note_fields, parse_json, read_meta, take
 from .writing import NO_SPACES, SCORES, SENTENCES, SPACES, TOKENS, UNKNOWN, RecordWriter, meta_of
 
 # Most bytes of a types.json.
@@ -82,17 +81,16 @@ def read_spert_json(
 
     def build(record: Dict[str, Any], place: str) -> Iterable[Doc]:
         note_fields(record, FIELDS, "record", losses)
-        doc = doc_from_tokens(nlp, take(record, "tokens", list), record.get("spaces"))
+        doc = doc_from_tokens(nlp, take(record, "tokens", list))
+        if record.get("spaces") is not None:
+            with losses.entry("blanks between tokens", place):
+                doc = doc_from_tokens(nlp, record["tokens"], record["spaces"])
         if record.get("sent_starts") is not None:
-            starts = take(record, "sent_starts", list)
-            for start in starts:
-                if not 0 <= expect(start, int, "a value of 'sent_starts'") < len(doc):
-                    raise ValueError(Errors.F009.format(start=start))
-            mark_sentences(doc, set(starts))
-        meta = {**take(record, "meta", dict)} if record.get("meta") is not None else {}
+            read_sentences(doc, record, {i: i for i in range(len(doc))}, lambda kind: losses.entry(kind, place))
+        meta = read_meta(record, losses, place)
         if "orig_id" in record:
-            meta["orig_id"] = record["orig_id"]
-        gold = Gold(doc, losses, place, meta=meta if meta or "meta" in record else None)
+            meta = {**(meta or {}), "orig_id": record["orig_id"]}
+        gold = Gold(doc, losses, place, meta=meta)
         if labels is not None:
             gold.entity_labels, gold.relation_labels = labels.entities, labels.relations
         take(record, "entities", list)

@@ -136,6 +136,22 @@ def check_meta(meta: Dict[str, Any]) -> None:
         raise ValueError(Errors.F021.format(error=err)) from err
 
 
+def read_meta(record: Dict[str, Any], losses: Losses, place: str) -> Optional[Dict[str, Any]]:
+    """Read the meta data of a record. Such that can't be stored are counted and left out.
+
+    record (Dict[str, Any]): The JSON object.
+    losses (Losses): Where to count.
+    place (str): The record's file and line.
+    RETURNS (Optional[Dict[str, Any]]): The meta data, if there are any.
+    """
+    if record.get("meta") is not None:
+        with losses.entry("meta data", place):
+            meta: Dict[str, Any] = take(record, "meta", dict)
+            check_meta(meta)
+            return meta
+    return None
+
+
 def parse_json(raw: bytes) -> Any:
     """Parse JSON. Unlike srsly's, the standard parser names the place of a mistake and reads floats exactly.
 

@@ -201,7 +201,8 @@ def note_unkept(gold: Gold, keeps: Collection[str]) -> None:
 def _note_others(gold: Gold, keeps: Collection[str]) -> None:
     doc = gold.doc
     note = gold.losses.note
-    kinds: List[Tuple[str, bool]] = [(attr, doc.has_annotation(attr)) for attr in OTHER_ATTRS]
+    # Of an empty document spaCy says that it has every annotation.
+    kinds: List[Tuple[str, bool]] = [(attr, len(doc) > 0 and doc.has_annotation(attr)) for attr in OTHER_ATTRS]
     kinds += [(f"span group '{shorten(key)}'", True) for key in doc.spans if key != DEFAULT_SPANS_KEY]
     kinds.append(("cats", bool(doc.cats)))
     kinds.append(("other user data", any(key != "meta" for key in doc.user_data)))

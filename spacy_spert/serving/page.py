@@ -57,7 +57,7 @@ def draw_record(
     doc = Doc(Vocab(writing_system=writing_system or {}), words=words, spaces=[False] * len(words))
     index = {cut: i for i, cut in enumerate(cuts)}
     spans = [Span(doc, index[entity["start"]], index[entity["end"]], entity["label"]) for entity in entities]
-    rows = record["relations"]
+    rows = record.get("relations", ())
     relations = [Relation(spans[row["head"]], spans[row["tail"]], row["label"], row["score"]) for row in rows]
     arcs = draw_relations(doc, relations, colours, undirected=undirected, scores=True)
     drawn = f'<p class="text" dir="auto">{draw_entities(doc, spans, colours)}</p>'

@@ -68,6 +68,38 @@ def strip(record):
     return {**record, **scored}
 
 
+@pytest.mark.parametrize("name", ["jsonl", "labelstudio", "prodigy"])
+@pytest.mark.parametrize("settings", [{"pairing_threshold": 0.0}, {"relations_per_token": 0.05}])
+def test_relations_that_are_not_written_change_nothing(tmp_path, model, pool, settings, name):
+    """Neither which spans they make entities, nor which relations are the best of so many."""
+    nlp = spacy.load(model)
+    nlp.get_pipe("spert").cfg.update(settings)
+    nlp.to_disk(tmp_path / "other")
+    select(str(tmp_path / "other"), pool, tmp_path / "out", n=3, to_format=name, report=pytest.fail)
+    extract(str(tmp_path / "other"), pool, tmp_path / "expected", to_format=name)
+    selected, expected = (found_in(tmp_path / each) for each in ("out", "expected"))
+    assert len(selected) == 3
+    for text, found in selected.items():
+        assert found == expected[text]
+
+
+def found_in(path):
+    """What is found in each text, but for scores, which depend on what else is in the batch."""
+    text = path.read_text()
+    records = json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
+    return {
+        json.dumps(without_scores(record.get("text") or record["data"])): without_scores(record) for record in records
+    }
+
+
+def without_scores(value):
+    if isinstance(value, list):
+        return [without_scores(each) for each in value]
+    if isinstance(value, dict):
+        return {key: without_scores(each) for key, each in value.items() if key != "score"}
+    return value
+
+
 def test_as_many_as_asked_for_in_the_same_order_each_time(tmp_path, model, pool):
     for n, name in ((5, "a"), (5, "b"), (2, "c")):
         select(str(model), pool, tmp_path / name, n=n, report=pytest.fail)
@@ -115,7 +147,9 @@ def test_text_a_line_and_stdout(tmp_path, model):
     "args,expected",
     [
         (["--to", "brat"], "Unknown format 'brat'. Choose one of: doccano, jsonl, labelstudio"),
-        (["--to", "prodigy", "-o", "offsets=bytes"], "The format 'prodigy' has no option 'offsets'"),
+        (["--to", "prodigy", "-o", "model_version=2"], "The format 'prodigy' has no option 'model-version'"),
+        (["--to", "jsonl", "-o", "offsets=bytes"], "The format 'jsonl' has no options, got: offsets"),
+        (["--to", "csv"], "Unknown format 'csv'. Choose one of: doccano, jsonl, labelstudio"),
         (["--from", "csv"], "Unknown format 'csv'. Choose one of: jsonl, txt"),
         (["--component", "other"], "'other' is not a 'spert' component"),
     ],
@@ -132,7 +166,7 @@ def test_output_is_not_written_over(tmp_path, model, pool):
     out.write_text("before")
     result = run("select", model, pool, out)
     assert result.exit_code == 1
-    assert "--force" in printed(result)
+    assert uncoded(printed(result)).endswith(f"{out} exists. Use --force to write it anew, or another name.")
     assert out.read_text() == "before"
     assert run("select", model, pool, out, "--force").exit_code == 0
     assert len(read(out)) == 8
@@ -142,6 +176,30 @@ def test_output_is_not_written_over(tmp_path, model, pool):
     assert "There is nothing to select" in printed(run("select", model, empty, out, "--force"))
     with pytest.raises(ValueError, match="must be above 0, got 0"):
         select(str(model), pool, out, n=0, report=print)
+
+
+def test_output_that_cannot_be_written_is_known_before_all_work(tmp_path, model, pool):
+    pool.write_text('{"text": 3}\n' + pool.read_text())
+    (tmp_path / "link").symlink_to(tmp_path / "nothing" / "there")
+    for out, expected in ((tmp_path, "is a folder"), (tmp_path / "link", "is neither a file nor a pipe")):
+        result = run("select", model, pool, out)
+        assert result.exit_code == 1
+        assert expected in printed(result)
+        assert f"{pool}:1" not in printed(result)
+
+
+def test_what_a_format_has_no_room_for_is_counted(tmp_path, model, pool):
+    records = read(pool)
+    pool.write_text("".join(json.dumps({**record, "meta": {"page": 3, "id": 99}}) + "\n" for record in records))
+    outputs = []
+    for command in ("extract", "select"):
+        result = run(command, model, pool, tmp_path / f"{command}.out", "--to", "doccano")
+        assert result.exit_code == 0, result.output
+        outputs.append(
+            {line for line in click.unstyle(result.output).splitlines() if line.startswith("⚠") and "kept" in line}
+        )
+    assert "⚠ 8 meta data: field 'page' not kept" in outputs[0]
+    assert outputs[1] == outputs[0]
 
 
 @pytest.mark.parametrize("name", ["brat", "doccano", "labelstudio", "prodigy", "scierc"])

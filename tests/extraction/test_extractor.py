@@ -6,8 +6,10 @@ from spacy.language import Language
 from spacy.tokens import Span
 from util import CNN, SYMMETRIC, TEXTS, initialize, train, uncoded
 
-from spacy_spert import Extractor
+from spacy_spert import Extractor, to_json
+from spacy_spert.extraction.codec import encode
 from spacy_spert.sentences import sentence_bounds
+from spacy_spert.serving.page import draw_record
 
 WORDS = [text for text, _, _ in TEXTS]
 
@@ -75,6 +77,20 @@ def test_one_record_for_each_in_their_order(nlp, batch_size):
         assert [text[e["start"] : e["end"]] for e in record["entities"]] == [
             " ".join(text.split()[start:end]) for start, end, _ in sorted(entities)
         ]
+
+
+def test_entities_alone_say_nothing_of_relations():
+    """An empty list would say that there are none."""
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("spert", config={"task": "entities", "model": {"tok2vec": CNN}})
+    initialize(nlp).get_pipe("spert").cfg["spans_key"] = "mine"
+    record = {"text": WORDS[0], "id": 1}
+    (found,) = Extractor(nlp).records([record])
+    assert list(found) == ["id", "text", "entities"]
+    # The scores depend on what else was in the batch.
+    assert to_json(nlp(WORDS[0])) == {key: found[key] for key in ("text", "entities")}
+    assert encode(found, "csv", 1) == b""
+    assert draw_record({**found, "entities": [{"start": 0, "end": 3, "label": "A"}]}, {"A": 0}, []).startswith("<p")
 
 
 def test_nothing_in_nothing_out(nlp):

@@ -58,12 +58,28 @@ def test_rel_component_keeps_scores_above_the_threshold(tmp_path):
 def test_rel_component_counts_what_is_no_relation(tmp_path):
     odd = {(0, 2): {"A": 1.0}, (0, 0): {"A": 1.0}, "x": {"A": 1.0}, (4, 0): {"A": "x", "B": 1.0}, (0, 4): {"A": 1.0}}
     (doc,), losses = read(read_rel_component, store(tmp_path / "a.spacy", odd))
-    assert rows(doc) == [[0, 1, "A", 1.0]]
+    assert rows(doc) == [[1, 0, "B", 1.0], [0, 1, "A", 1.0]]
     assert losses.counts == {
         "relation: head or tail is not an entity": 1,
         "relation: head and tail are the same": 1,
         "relation: can't be read": 2,
     }
+
+
+def test_rel_component_odd_scores_lose_themselves(tmp_path):
+    odd = {"A": None, "B": "x", "C": float("nan"), "D": [1.0], 3: 1.0, "F": 1, "G": 0.75}
+    (doc,), losses = read(read_rel_component, store(tmp_path / "a.spacy", {(0, 4): odd, (4, 0): {"A": 1.0}}))
+    assert rows(doc) == [[0, 1, "F", 1.0], [0, 1, "G", 0.75], [1, 0, "A", 1.0]]
+    assert losses.counts == {"relation: can't be read": 4, "relation: no label": 1}
+    message = uncoded(losses.places["relation: can't be read"][0])
+    assert message.endswith("Expected the score of 'A' for (0, 4) to be a number, got: None")
+
+
+def test_rel_component_odd_pairs_and_keys(tmp_path):
+    odd = {(0, 4, 1): {"A": 1.0}, (0,): {"A": 1.0}, ("x", None): {"A": 1.0}, (0, 4): 3, (4, 0): {"A": 1.0}}
+    (doc,), losses = read(read_rel_component, store(tmp_path / "a.spacy", odd))
+    assert rows(doc) == [[1, 0, "A", 1.0]]
+    assert losses.counts == {"relation: can't be read": 3, "relation: head or tail is not an entity": 1}
 
 
 def item(dep, dest, relation="R"):

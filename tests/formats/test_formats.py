@@ -97,8 +97,6 @@ def test_scierc_second_label_duplicates_and_extras(tmp_path):
 @pytest.mark.parametrize(
     "change,expected",
     [
-        ({"ner": [[]]}, "'ner' has 1 lists for 3 sentences"),
-        ({"ner": [[], 3, []]}, "Expected 'ner'[1] to be a list, got: 3"),
         ({"sentences": ["Ann lives"]}, "Expected a sentence to be a list"),
         ({"relations": {}}, "Expected 'relations' of the record to be a list, got: {}"),
     ],
@@ -110,7 +108,7 @@ def test_scierc_broken(tmp_path, change, expected):
         docs, losses = read_counting(read_scierc, path, **options)
         assert len(docs) == (3 if options else 1)
         assert f"{path}:1: {expected}" in uncoded(losses.places[Reasons.BROKEN][0])
-        assert losses.counts["entity: in a broken record"] == {"ner": 0}.get(*change, 4)
+        assert losses.counts["entity: in a broken record"] == 4
         assert losses.counts["relation: in a broken record"] == {"relations": 0}.get(*change, 3)
 
 
@@ -126,6 +124,27 @@ def test_scierc_odd_entries_lose_themselves(tmp_path):
         f"{path}:1: Expected an entry of 'ner' to be 2 offsets and a label, got: [0, 0]",
         f"{path}:1: Expected an entry of 'ner' to be a whole number, got: '1'",
     ]
+
+
+@pytest.mark.parametrize("per_sentence", [False, True])
+def test_scierc_odd_lists_lose_themselves(tmp_path, per_sentence):
+    """Offsets say where entries belong if there are too few or too many lists."""
+    ner, relations = SCIERC["ner"], SCIERC["relations"]
+    records = [
+        {**SCIERC, "ner": [ner[0], None, 3]},
+        {**SCIERC, "ner": [[*ner[0], *ner[1]]]},
+        {**SCIERC, "ner": [[], *ner], "relations": [[], [], *relations]},
+    ]
+    path = write(tmp_path / "a.jsonl", records)
+    docs, losses = read_counting(read_scierc, path, per_sentence=per_sentence)
+    counts = [sum(len(doc.spans["spert"]) for doc in docs[i::3]) for i in range(3)] if per_sentence else None
+    assert (counts or [len(spans(doc)) for doc in docs]) == ([9, 2, 0] if per_sentence else [3, 4, 4])
+    assert losses.counts["list of 'ner': can't be read"] == 2
+    assert losses.counts["record: number of lists in 'ner' is not that of the sentences"] == 2
+    assert losses.counts["record: number of lists in 'relations' is not that of the sentences"] == 1
+    assert Reasons.BROKEN not in losses.counts
+    messages = uncoded(losses.places["record: number of lists in 'ner' is not that of the sentences"])
+    assert messages[0] == f"{path}:2: 'ner' has 1 lists for 3 sentences."
 
 
 def test_scierc_without_relations_or_entities(tmp_path):
@@ -202,22 +221,50 @@ def test_ade_losses(tmp_path):
     ]
 
 
-def test_ade_refuses_the_file_of_doses(tmp_path):
-    """It has the same columns, but other relations."""
-    doses = ["20 mg", "5 ml/day", "1.5-2 g", "10%", "high dose"]
-    content = "".join(f"{i}|Gold {dose} helps.|Gold|0|4|{dose}|5|{5 + len(dose)}\n" for i, dose in enumerate(doses))
-    path = write(tmp_path / "DRUG-DOSE.rel", content)
-    docs, losses = read_counting(read_ade, path)
+DOSE_TEXTS = ["5 mg", "20 mg/day", "4 times per day", "two tablets", "daily", "1.5-2 g", "10%", "high dose", "b.i.d."]
+DRUG_TEXTS = ["5-FU", "B12", "2-CdA", "IL-2", "4% nitrite in alcohol", "TD 50", "5-aminosalicylic acid"]
+
+
+def ade_line(number, effect, drug):
+    return f"{number}|{effect} by {drug} .|{effect}|0|{len(effect)}|{drug}|{len(effect) + 4}|{len(effect + drug) + 4}\n"
+
+
+@pytest.mark.parametrize("dose", DOSE_TEXTS)
+def test_ade_refuses_the_file_of_doses(tmp_path, dose):
+    """It has the same columns, but other relations: a dose in place of the effect. A few say that the file is one."""
+    path = tmp_path / "DRUG-DOSE.rel"
+    lines = [ade_line(0, dose, "Aspirin"), ade_line(1, "oral", "zinc"), ade_line(2, "much", "gold")]
+    docs, losses = read_counting(read_ade, write(path, "".join(lines)))
     assert docs == []
     assert uncoded(losses.places[Reasons.BROKEN]) == [
-        f"{path}: Most of its 'drugs' are doses, so this seems to be DRUG-DOSE.rel. Its relations are others than "
-        "those of DRUG-AE.rel, which is read here."
+        f"{path}: Many of its lines have a dose in place of an effect or a drug, so this seems to be DRUG-DOSE.rel. "
+        "Its relations are others than those of DRUG-AE.rel, which is read here."
     ]
-    drugs = "".join(
-        f"{i}|Rash by {drug}.|Rash|0|4|{drug}|8|{8 + len(drug)}\n" for i, drug in enumerate(["5-FU", "B12"])
-    )
-    docs, losses = read_counting(read_ade, write(path, drugs))
-    assert [len(triples(doc)) for doc in docs] == [1, 1]
+
+
+@pytest.mark.parametrize("drug", DRUG_TEXTS)
+def test_ade_knows_drugs_and_effects_from_doses(tmp_path, drug):
+    for effect in ("Type 1 diabetes", "Fever up to 39 degrees C", "A fever", "T10-T12 rash", "Two seizures"):
+        (doc,), losses = read_counting(read_ade, write(tmp_path / "a.rel", ade_line(1, effect, drug)))
+        assert triples(doc) == [(effect, "Adverse-Effect", drug)]
+        assert losses.counts == {}
+
+
+def test_ade_reads_a_file_with_a_dose_here_and_there(tmp_path):
+    lines = [ade_line(i, "Rash", drug) for i, drug in enumerate(["gold", "5 mg gold", "zinc", "iron"])]
+    docs, _ = read_counting(read_ade, write(tmp_path / "a.rel", "".join(lines)))
+    assert len(docs) == 4
+
+
+def test_ade_counts_what_a_broken_line_held(tmp_path):
+    content = ade_line(1, "Rash", "gold") + ade_line(2, "Fever", "zinc").replace("|0|", "|x|")
+    docs, losses = read_counting(read_ade, write(tmp_path / "a.rel", content))
+    assert len(docs) == 1
+    assert losses.counts == {
+        Reasons.BROKEN: 1,
+        Reasons.IN_BROKEN.format(kind="entity"): 2,
+        Reasons.IN_BROKEN.format(kind="relation"): 1,
+    }
 
 
 # CoNLL04
@@ -267,6 +314,38 @@ def test_conll04_broken_and_lost(tmp_path):
     assert uncoded(losses.places[Reasons.NO_ENTITY]) == [
         f"{path}:8: Relation 0 -> 1 ('Live_In'): its tail is not an entity of this record."
     ]
+
+
+@pytest.mark.parametrize("odd", ["0\t3", "0\t3\tR\t", "0 3 R", "x", row(3, "O", 6, "X", "x").rstrip(), "\xff\t\t\t"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_conll04_odd_relation_lines_lose_themselves(tmp_path, odd, place):
+    """Also the first, by which the others are known as relations."""
+    lines = ["0\t3\tLive_In", "3\t0\tHolds"]
+    lines.insert(place, odd)
+    content = CONLL04.replace("0\t3\tLive_In\n3\t0\tHolds\n", "\n".join(lines) + "\n") + PLAIN + CONLL04
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", content))
+    assert [len(triples(doc)) for doc in docs] == [2, 0, 2]
+    assert losses.counts == {"relation: can't be read": 1}
+
+
+def test_conll04_odd_lines_alone(tmp_path):
+    """After a sentence they are relations, unless they look like a sentence of their own."""
+    start = CONLL04.partition("\n\n")[0] + "\n\n"
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", start + "0\t3\n0 3 R\n\n" + PLAIN))
+    assert [len(spans(doc)) for doc in docs] == [2, 0]
+    assert losses.counts == {"relation: can't be read": 2}
+    odd = row(5, "Loc", 0, "NNP", "Oslo").replace("\tO\tO\tO", "\tO\tO\tO\tO")
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", start + odd + odd + "\n" + PLAIN))
+    assert [len(spans(doc)) for doc in docs] == [2, 0]
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2}
+
+
+def test_conll04_odd_first_row(tmp_path):
+    """The sentence is broken, and its lines are not taken for relations."""
+    content = CONLL04.replace(row(3, "Peop", 0, "NNP/NNP", "Ann/Lee"), "3\tPeop\t0\n") + PLAIN
+    docs, losses = read_counting(read_conll04, write(tmp_path / "a.corp", content))
+    assert [len(doc) for doc in docs] == [2]
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 2}
 
 
 # Prodigy
@@ -322,6 +401,12 @@ def test_prodigy_only_accepted_answers_and_only_relations_of_spans(tmp_path):
         "record: answer is None, not 'accept'": 1,
         Reasons.NO_ENTITY: 2,
     }
+
+
+def test_prodigy_odd_meta_data_lose_themselves(tmp_path):
+    docs, losses = read_counting(read_prodigy, write(tmp_path / "a.jsonl", [{**PRODIGY, "meta": 3}]))
+    assert len(docs) == 1 and "meta" not in docs[0].user_data
+    assert losses.counts["meta data: can't be read"] == 1
 
 
 def test_prodigy_odd_entries_and_broken_records(tmp_path):
@@ -412,6 +497,40 @@ def test_brat_losses(tmp_path):
     assert uncoded(losses.places[Reasons.SELF][0]).startswith(f"{path}:11: ")
     with pytest.raises(StrictError, match="a.ann:1: .*Entity T1 .* consists of several parts"):
         list(read_brat(tmp_path))
+
+
+@pytest.mark.parametrize("width", [0, 1, 3])
+def test_brat_byte_order_mark_before_ascii(tmp_path, width):
+    """It counts as nothing, as a character or as its bytes: the texts tell."""
+    (tmp_path / "a.txt").write_text("\ufeff" + TEXT, encoding="utf-8")
+    lines = [f"T1\tPER {width} {width + 3}\tAnn\n", f"T2\tLOC {width + 13} {width + 17}\tBonn\n"]
+    write(tmp_path / "a.ann", "".join(lines))
+    (doc,), losses = read_counting(read_brat, tmp_path / "a.ann")
+    assert spans(doc) == [(0, 1, "PER"), (3, 4, "LOC")]
+    unit = {1: "characters", 3: "bytes"}.get(width)
+    assert losses.counts == ({f"document: offsets taken as {unit}, with the byte order mark": 1} if unit else {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "latin-1"])
+def test_brat_counts_what_a_file_of_another_encoding_held(tmp_path, encoding):
+    (tmp_path / "a.txt").write_text(TEXT)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    content = mark + "T1\tPER 0 3\tAnn\nT2\tLOC 13 17\tBönn\nR1\tIN Arg1:T1 Arg2:T2\n"
+    (tmp_path / "a.ann").write_bytes(content.encode(encoding))
+    docs, losses = read_counting(read_brat, tmp_path / "a.ann")
+    if encoding == "latin-1":
+        assert losses.counts == {"entity: can't be read": 1, Reasons.NO_ENTITY: 1}
+        return
+    assert docs == []
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 1}
+
+
+def test_brat_roles_that_never_occur_are_named(tmp_path):
+    write(tmp_path / "a.txt", TEXT)
+    write(tmp_path / "a.ann", "T1\tPER 0 3\tAnn\nT2\tLOC 13 17\tBonn\nR1\tIN From:T1 To:T2\n")
+    (doc,), losses = read_counting(read_brat, tmp_path, head_roles="To,Form", tail_roles="From")
+    assert triples(doc) == [("Bonn", "IN", "Ann")]
+    assert losses.counts == {"brat: no relation has the role 'Form', which was given": 1}
 
 
 def test_brat_odd_lines_and_broken_documents(tmp_path):
@@ -557,6 +676,79 @@ def test_labelstudio_odd_entries(tmp_path):
     assert losses.counts == {"entity: can't be read": 3, "relation: can't be read": 1, Reasons.ENTITY_LOST: 1}
 
 
+def test_labelstudio_odd_annotations_and_meta_data(tmp_path):
+    odd = [None, {"result": None}, 3, {"result": list(ANN_BONN)}]
+    path = write(tmp_path / "a.json", ({**task(), "annotations": odd, "meta": 3}, task(*ANN_BONN, meta={"n": 2**70})))
+    docs, losses = read_counting(read_labelstudio, path)
+    assert [len(spans(doc)) for doc in docs] == [2, 2]
+    assert [doc.user_data["meta"] for doc in docs] == [{"id": 5}, {"id": 5}]
+    assert losses.counts == {"annotation: can't be read": 3, "meta data: can't be read": 2}
+    assert uncoded(losses.places["meta data: can't be read"][0]) == (
+        f"{path}, record 1: Expected 'meta' of the record to be an object, got: 3"
+    )
+
+
+@pytest.mark.parametrize("text,first", [("Rain\r\n\r\nin Bonn.", 9), ("Rain\n\nin Bonn.", 11)])
+def test_labelstudio_line_breaks_that_count_otherwise(tmp_path, text, first):
+    results = [label("a", 0, 4, "X", text="Rain"), label("b", first, first + 4, "LOC", text="Bonn")]
+    path = write(tmp_path / "a.json", (task(*results, data={"text": text}),))
+    (doc,), losses = read_counting(read_labelstudio, path)
+    assert [span.text for span in doc.spans["spert"]] == ["Rain", "Bonn"]
+    breaks = "each CR LF as one" if "\r" in text else "each line break as two"
+    assert losses.counts == {f"document: offsets taken as characters, {breaks}": 1}
+
+
+def test_labelstudio_predictions_are_pointed_to(tmp_path):
+    """With what is in them: it is not read unless that is asked for."""
+    record = task(ls_relation("a", "b", "R"), *ANN_BONN)
+    record["predictions"] = [{"result": []}, *record.pop("annotations")]
+    path = write(tmp_path / "a.json", (record,))
+    docs, losses = read_counting(read_labelstudio, path)
+    assert docs == []
+    assert "-o predictions=true" in losses.places[Reasons.BROKEN][0]
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2, "relation: in a broken record": 1}
+    (doc,), losses = read_counting(read_labelstudio, path, predictions=True)
+    assert len(spans(doc)) == 2 and losses.counts == {}
+
+
+def test_labelstudio_counts_what_the_annotation_held_that_would_be_read(tmp_path):
+    record = {**task(*ANN_BONN), "data": 3}
+    record["annotations"].insert(0, {"was_cancelled": True, "result": [label("a", 0, 3, "PER")] * 5})
+    docs, losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (record,)))
+    assert docs == []
+    assert losses.counts == {Reasons.BROKEN: 1, "entity: in a broken record": 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.org/a.txt",
+        "/data/upload/1/a.txt",
+        "upload/1/a.txt",
+        "/data/local-files/?d=a b.txt",
+        "s3://bucket/a b.txt",
+    ],
+)
+def test_labelstudio_urls_without_spans_are_no_texts(tmp_path, text):
+    """As a text without entities they would be learned from."""
+    for results in ([], [label("a", 0, 3, "PER")], [label("a", 0, 3, "PER", text="Ann")]):
+        docs, losses = read_counting(
+            read_labelstudio, write(tmp_path / "a.json", (task(*results, data={"text": text}),))
+        )
+        assert docs == []
+        assert "The text is a URL" in losses.places[Reasons.BROKEN][0]
+    results = [label("a", 0, 3, "X", text=text[:3]), label("b", 3, 4, "Y")]
+    docs, losses = read_counting(read_labelstudio, write(tmp_path / "a.json", (task(*results, data={"text": text}),)))
+    assert len(docs) == 1
+
+
+def test_labelstudio_texts_with_urls_are_texts(tmp_path):
+    texts = ["http://x.de is down", "upload/ of data", "See /data/upload/1/a.txt", "/data/ is full"]
+    tasks = tuple(task(data={"text": text}) for text in texts)
+    docs, losses = read_counting(read_labelstudio, write(tmp_path / "a.json", tasks))
+    assert [doc.text for doc in docs] == texts and losses.counts == {}
+
+
 def test_labelstudio_json_min_and_urls_are_named(tmp_path):
     minimal = {"id": 1, "text": TEXT, "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]}
     records = [
@@ -571,7 +763,7 @@ def test_labelstudio_json_min_and_urls_are_named(tmp_path):
     assert [len(spans(doc)) for doc in docs] == [1]
     names = [message.split(": ")[1][:40] for message in uncoded(losses.places[Reasons.BROKEN])]
     assert names == ["This is Label Studio's export JSON-MIN, ", "The text is a URL", "The text is a URL"]
-    assert losses.counts["entity: in a broken record"] == 4
+    assert losses.counts["entity: in a broken record"] == 5
 
 
 # Doccano

@@ -222,9 +222,6 @@ def test_relations_of_an_odd_entity_are_lost_with_it(tmp_path):
 @pytest.mark.parametrize(
     "record,expected",
     [
-        (token_record(PAIR, meta=3), "Expected 'meta' of the record to be an object, got: 3"),
-        (token_record(PAIR, meta={"n": 2**70}), "'meta' can't be stored"),
-        (token_record(PAIR, sent_starts=[3]), "Sentence start 3 is not the start of a token"),
         ({**token_record(PAIR), "relations": 3}, "Expected 'relations' of the record to be a list, got: 3"),
         ({"tokens": ["a"], "entities": {}}, "Expected 'entities' of the record to be a list, got: {}"),
         ({"tokens": ["a"]}, "'entities' is missing from the record"),
@@ -256,8 +253,37 @@ def test_broken_record_is_named_and_skipped_or_an_error(tmp_path, record, expect
     assert uncoded(strict_message(path)) == message
 
 
+@pytest.mark.parametrize(
+    "part,kind,expected",
+    [
+        ({"meta": 3}, "meta data", "Expected 'meta' of the record to be an object, got: 3"),
+        ({"meta": {"n": 2**70}}, "meta data", "'meta' can't be stored"),
+        ({"sent_starts": 3}, "sentence marks", "Expected 'sent_starts' of the record to be a list, got: 3"),
+        ({"sent_starts": [9]}, "sentence start", "Sentence start 9 is not the start of a token"),
+        ({"sent_starts": [0, None]}, "sentence start", "Expected a value of 'sent_starts' to be a whole number"),
+    ],
+)
+def test_odd_parts_lose_themselves(tmp_path, part, kind, expected):
+    path, losses = lines(tmp_path / "a.jsonl", token_record(PAIR, [relation(0, 1)], **part)), Losses()
+    (doc,) = read_jsonl(path, NLP, losses)
+    assert len(rows(doc)) == 1 and "meta" not in doc.user_data
+    # Where no mark is left nothing is known of sentences.
+    assert doc.has_annotation("SENT_START") == (part == {"sent_starts": [0, None]})
+    assert losses.counts == {f"{kind}: can't be read": 1}
+    assert expected in losses.places[f"{kind}: can't be read"][0]
+    assert uncoded(strict_message(path)).startswith(f"{path}:1: ")
+
+
+def test_odd_sentence_starts_leave_the_others(tmp_path):
+    record = token_record(PAIR, sent_starts=[0, 9, 2, "x"])
+    losses = Losses()
+    (doc,) = read_jsonl(lines(tmp_path / "a.jsonl", record), NLP, losses)
+    assert [token.i for token in doc if token.is_sent_start] == [0, 2]
+    assert losses.counts["sentence start: can't be read"] == 2
+
+
 def test_what_a_broken_record_held_is_counted(tmp_path):
-    record = token_record([*PAIR, 3], [relation(0, 1), {}], meta=3)
+    record = token_record([*PAIR, 3], [relation(0, 1), {}], tokens=3)
     losses = Losses()
     assert list(read_jsonl(lines(tmp_path / "a.jsonl", record), NLP, losses)) == []
     assert losses.counts == {
@@ -430,6 +456,26 @@ def test_spert_json_broken_file(tmp_path, content, expected):
     losses = Losses()
     assert list(read_spert_json(path, NLP, losses)) == []
     assert f"{path}: {expected}" in uncoded(losses.places[Reasons.BROKEN][0])
+
+
+@pytest.mark.parametrize(
+    "part,kind",
+    [
+        ({"spaces": [True]}, "blanks between tokens"),
+        ({"spaces": 3}, "blanks between tokens"),
+        ({"spaces": [1] * 4}, "blanks between tokens"),
+        ({"sent_starts": [0, 99]}, "sentence start"),
+        ({"sent_starts": {}}, "sentence marks"),
+        ({"meta": 3}, "meta data"),
+    ],
+)
+def test_spert_json_odd_parts_lose_themselves(tmp_path, part, kind):
+    losses = Losses()
+    (doc,) = read_spert_json(as_json(tmp_path / "a.json", [{**SPERT, **part}]), NLP, losses)
+    assert rows(doc) == [(1, 0, "LIVES_IN", 1.0)]
+    assert doc.user_data["meta"] == {"orig_id": 12}
+    assert doc.has_unknown_spaces
+    assert losses.counts == {f"{kind}: can't be read": 1}
 
 
 def test_spert_json_types(tmp_path):

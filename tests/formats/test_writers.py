@@ -346,8 +346,8 @@ def test_records_by_name():
     assert record["answer"] == "accept"
     with pytest.raises(ValueError, match="Unknown format 'brat'. Choose one of: doccano, jsonl, "):
         load_records("brat")
-    with pytest.raises(ValueError, match="The format 'prodigy' has no option 'offsets'"):
-        load_records("prodigy", offsets="bytes")
+    with pytest.raises(ValueError, match="The format 'scierc' has no option 'offsets'"):
+        load_records("scierc", offsets="bytes")
 
 
 @pytest.mark.parametrize("write", [write_brat, write_doccano, write_labelstudio])
@@ -420,6 +420,55 @@ def row_key(gold, row):
     return span_key(gold.spans[row[0]]), span_key(gold.spans[row[1]]), row[2]
 
 
+@pytest.mark.parametrize("unit,shift", [("characters", 0), ("utf16", 1), ("bytes", 3)])
+@pytest.mark.parametrize("name", ["jsonl", "prodigy"])
+def test_units_of_offsets(tmp_path, name, unit, shift):
+    words = ["🚢", "Ann", "sings"]
+    doc = Doc(NLP.vocab, words=words, spaces=[True, True, False], sent_starts=[True, True, False])
+    set_entities(doc, "spert", [Span(doc, 1, 2, "PER"), Span(doc, 2, 3, "ACT")], [(0, 1, "does", 1.0)])
+    path, losses = tmp_path / "out", Losses()
+    load(writers, name, offsets=unit)([doc], path, losses)
+    (record,) = lines(path)
+    places = [(span["start"], span["end"]) for span in record["entities" if name == "jsonl" else "spans"]]
+    assert places == [(2 + shift, 5 + shift), (6 + shift, 11 + shift)]
+    if name == "jsonl":
+        assert record["token_offsets"][1] == [2 + shift, 5 + shift]
+        assert record["sent_starts"] == [0, 2 + shift]
+    else:
+        assert record["tokens"][1]["start"] == record["relations"][0]["head_span"]["start"] == 2 + shift
+        record["answer"] = "accept"
+        path.write_text(json.dumps(record))
+    (again,) = load(readers, name, offsets=unit)(path, NLP, Losses())
+    assert spans(again) == spans(doc) and rows(again) == rows(doc)
+    with pytest.raises(ValueError, match="Unknown unit of offsets 'miles'"):
+        load(writers, name, offsets="miles")([doc], path, losses)
+
+
+def test_scierc_has_room_for_one_id(tmp_path):
+    losses = Losses()
+    docs = [predicted(meta={"doc_key": "a", "id": 3}), predicted(meta={"id": 4})]
+    write_scierc(docs, tmp_path / "out", losses)
+    assert [record["doc_key"] for record in lines(tmp_path / "out")] == ["a", 4]
+    assert losses.counts["meta data: field 'id' not kept"] == 1
+
+
+def test_brat_line_break_at_the_end_of_an_entity_is_counted(tmp_path):
+    doc = Doc(NLP.vocab, words=["Ann", "\n", "Lee", "\n"], spaces=[False] * 4)
+    set_entities(doc, "spert", [Span(doc, 0, 3, "PER"), Span(doc, 2, 4, "NAME"), Span(doc, 1, 3, "X")], [])
+    losses = Losses()
+    write_brat([doc], tmp_path / "out", losses)
+    (again,) = load(readers, "brat")(tmp_path / "out", NLP, Losses())
+    assert [span.text for span in again.spans["spert"]] == ["Ann\nLee", "Lee"]
+    assert losses.counts[Reasons.TRIMMED] == 2
+
+
+def test_nothing_is_lost_of_an_empty_document(tmp_path):
+    for name in ("doccano", "prodigy", "jsonl"):
+        losses = Losses()
+        load(writers, name)([NLP("")], tmp_path / "out", losses)
+        assert losses.counts == {}
+
+
 # to_json
 
 
@@ -446,8 +495,40 @@ def test_to_json_of_tokens_and_of_what_is_not_known():
     expected = {"tokens": ["Ann", "sings"], "entities": [{"start": 1, "end": 2, "label": "ACT"}], "relations": []}
     assert spacy_spert.to_json(doc, "other") == expected
     assert spacy_spert.to_json(doc, "other", in_text=True)["entities"] == [{"start": 4, "end": 9, "label": "ACT"}]
+    # The only group with relations.
+    assert spacy_spert.to_json(doc) == expected
     # Without the group: doc.ents, and nothing is known of relations.
-    assert spacy_spert.to_json(doc) == {"tokens": ["Ann", "sings"], "entities": []}
+    assert spacy_spert.to_json(doc, "spert") == {"tokens": ["Ann", "sings"], "entities": []}
+
+
+def test_to_json_finds_the_group_of_the_component():
+    doc = predicted()
+    expected = spacy_spert.to_json(doc)
+    group = doc.spans.pop("spert")
+    set_entities(doc, "mine", list(group), group.attrs["relations"], group.attrs["scores"])
+    assert spacy_spert.to_json(doc) == expected
+    # Without relations those with scores.
+    set_entities(doc, "mine", list(group), None, group.attrs["scores"])
+    del expected["relations"]
+    assert spacy_spert.to_json(doc) == expected
+
+
+def test_to_json_of_several_groups_with_relations():
+    """What `doc._.relations` shows, and each entity once."""
+    doc = make_doc(NLP.vocab, "Ann met Bob in Bonn", [])
+    ann, bob, bonn = Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "PER"), Span(doc, 4, 5, "LOC")
+    set_entities(doc, "spert", [ann, bob], [(0, 1, "met", 0.5)], [0.25, 0.5])
+    set_entities(doc, "other", [bonn, bob], [(1, 0, "was_in", 0.75)])
+    record = spacy_spert.to_json(doc)
+    assert [(e["start"], e["label"], e.get("score")) for e in record["entities"]] == [
+        (0, "PER", 0.25),
+        (2, "PER", 0.5),
+        (4, "LOC", None),
+    ]
+    assert record["relations"] == [
+        {"head": 0, "tail": 1, "label": "met", "score": 0.5},
+        {"head": 1, "tail": 2, "label": "was_in", "score": 0.75},
+    ]
 
 
 def test_to_json_rounds_scores_as_extract_does():
