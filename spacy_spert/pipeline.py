@@ -82,6 +82,8 @@ class Spert(SavedPipe):
         super().__init__(vocab, model, name, **settings)
         self.scorer = scorer
         self._reported: Set[str] = set()
+        # The labels that were added before the first initialization.
+        self._added: LabelsT = {"entities": [], "relations": []}
         install_extension()
         one_thread_in_workers(self)
 
@@ -259,8 +261,10 @@ class Spert(SavedPipe):
         transformer = find_transformer(self.model, nlp, self, self.name) if nlp is not None else None
         if transformer is not None:
             keep_words_apart(transformer)
-        # Those that were added before. An earlier initialization's labels are those of its data.
-        known = self.label_data if labels is None and not self.model.has_ref("head") else self._given_labels(labels)
+        if not self.model.has_ref("head"):
+            # Later on there are also those of the data, which other data need not have.
+            self._added = self.label_data
+        known = self._added if labels is None else self._given_labels(labels)
         counts = count_gold(
             get_examples(),
             self.cfg,
@@ -271,9 +275,6 @@ class Spert(SavedPipe):
         )
         if labels is None or not any(known.values()):
             known = counts.union(known)
-        if not any(known.values()):
-            # Neither given nor in the data: those there are stay.
-            known = self.label_data
         self._report_unknown(counts)
         warnings = check_counts(counts, known, self.cfg, self.name)
         sample = list(islice((eg.predicted for eg in get_examples() if len(eg.predicted)), 10))

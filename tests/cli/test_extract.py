@@ -601,7 +601,7 @@ def test_full_disk(tmp_path, model, expected):
         (["in.jsonl", "new", "--to", "brat", "--force"], "Can't use --force with --to brat. The folder appears only"),
         (["in.jsonl", "full", "--to", "brat"], "full is there already. This format is a folder of files"),
         (["in.jsonl", "new", "--to", "csv", "-o", "offsets=utf16"], "'csv' has no options, got: offsets"),
-        (["in.jsonl", "new", "--to", "prodigy", "-o", "offsets=utf16"], "'prodigy' has no option 'offsets'"),
+        (["in.jsonl", "new", "--to", "prodigy", "-o", "color=red"], "'prodigy' has no option 'color'"),
         (["in.jsonl", "new", "--to", "doccano", "-o", "offsets=x"], "Unknown unit of offsets 'x'"),
         (["in.jsonl", "/dev/null", "--to", "csv", "--resume"], "Can't use --resume with the output /dev/null"),
     ],

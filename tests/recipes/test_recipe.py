@@ -4,7 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 from spacy.training import Example
-from util import TEXTS, make_example, make_examples
+from util import make_example, make_examples
 
 from spacy_spert.recipes.choices import choose_settings
 from spacy_spert.recipes.config import make_config
@@ -98,11 +98,11 @@ class TestSymmetric:
 
 class TestChoices:
     def test_steps_by_the_size_of_the_data(self, nlp, tiny):
-        """922 documents as in CoNLL04, so that the steps are those of the config."""
-        train = survey_of(nlp, [TEXTS[0]] * 922)
+        train = take_many(tiny, 922, 29)
         values = values_of(choose_settings(train, tiny, Encoder("e", "base", "")))
-        assert values["training.batcher.size"] == 4
-        # ceil(922 / 4) * 20
+        # 1.2 * 4 * 29 tokens, in which four documents of 29 have a place.
+        assert values["training.batcher.size"] == 139
+        # Of each 256 documents, and of the last 154: (3 * 64 + 39) * 20
         assert values["training.max_steps"] == 4620
         assert values["training.eval_frequency"] == 462
         for rate in ("learn_rate", "head_learn_rate"):
@@ -112,7 +112,7 @@ class TestChoices:
     def test_little_data_is_read_more_often(self, tiny):
         choices = choose_settings(tiny, tiny, Encoder("e", "base", ""))
         assert values_of(choices)["training.max_steps"] == 500
-        assert why_of(choices, "training.max_steps") == "250 times over 8 documents"
+        assert why_of(choices, "training.max_steps") == "167 times over 8 documents in 3 batches"
 
     def test_much_data_is_read_less_often(self, tiny):
         train = take_many(tiny, 20_000)
@@ -123,7 +123,7 @@ class TestChoices:
         values = values_of(choose_settings(take_many(tiny, 100), take_many(tiny, n_dev), Encoder("e", "base", "")))
         assert values["training.max_steps"] / values["training.eval_frequency"] == evaluations
 
-    @pytest.mark.parametrize("length, size", [(30, 4), (400, 2), (2000, 1)])
+    @pytest.mark.parametrize("length, size", [(30, 144), (400, 1024), (2000, 1024)])
     def test_batches_of_long_documents_are_smaller(self, tiny, length, size):
         train = take_many(tiny, 100, length)
         assert values_of(choose_settings(train, tiny, Encoder("e", "base", "")))["training.batcher.size"] == size
