@@ -25,8 +25,7 @@ from thinc.api import Optimizer, xp2torch
 from spacy_spert.formats import load, readers
 from spacy_spert.ml.arrays import Layout
 from spacy_spert.ml.candidates import all_spans
-from spacy_spert.ml.encoders import get_layout
-from spacy_spert.ml.model import get_network
+from spacy_spert.ml.model import get_network, read_outputs
 from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.optimizer import build_adamw
 from spacy_spert.pipeline import Spert
@@ -266,7 +265,7 @@ def set_entity_count(spert: Spert, docs: Sequence[Doc], count: int) -> None:
     count (int): The number of entities in them.
     """
     tok2vec = spert.model.get_ref("tok2vec")
-    states, layout = get_layout(spert.model.ops, docs, tok2vec.predict(docs))
+    states, layout = read_outputs(spert.model, list(docs), tok2vec.predict(docs))
     shift_bias(get_network(spert.model), [xp2torch(state) for state in states], layout, count)
 
 

@@ -46,7 +46,8 @@ class Layout:
     cls_sentences (Ints): The sentence of each of cls_rows, ascending, shape (n_cls,).
     cut (Ints): Flat tokens without wordpieces because the encoder's windows cut them off, ascending.
     documents (Ints): The first token of each document; one that has none shares it with the next. Shape (n_docs,).
-    shapes (Ints): The shape of each token, such as that of "Xxxxx", below N_SHAPES, shape (n_tokens,).
+    shapes (Ints): The shape of each token, such as that of "Xxxxx", below N_SHAPES, shape (n_tokens,); none
+        unless they are asked for.
     """
 
     tokens: Ints

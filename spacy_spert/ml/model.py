@@ -228,7 +228,7 @@ def read_outputs(model: Model[InputT, OutputT], docs: List[Doc], outputs: List) 
     RETURNS (Tuple[List[Floats2d], Layout]): See `get_layout`.
     RAISES (ValueError): If the output is not that of the encoder the model was made for.
     """
-    states, layout = get_layout(model.ops, docs, outputs)
+    states, layout = get_layout(model.ops, docs, outputs, shapes=model.attrs["shapes"])
     if states[0].shape[1] != model.get_dim("nI"):
         raise ValueError(Errors.S024.format(got=states[0].shape[1], width=model.get_dim("nI")))
     return states, layout

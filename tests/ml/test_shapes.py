@@ -54,7 +54,7 @@ def test_shapes_of_the_tokens_that_have_wordpieces():
     nlp = spacy.blank("xx")
     docs = [make_doc(nlp.vocab, text) for text in ("Ann met  3 OF us", "", "\n A1b .")]
     outputs = [numpy.zeros((len(doc), 4), dtype="float32") for doc in docs]
-    _, layout = get_layout(NumpyOps(), docs, outputs)
+    _, layout = get_layout(NumpyOps(), docs, outputs, shapes=True)
     shapes = ["Xxx", "xxx", "d", "XX", "xx", "Xdx", "."]
     assert layout.shapes.tolist() == [hash_string(shape) % N_SHAPES for shape in shapes]
     assert len(set(layout.shapes.tolist())) == len(shapes)

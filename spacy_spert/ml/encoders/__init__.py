@@ -23,12 +23,15 @@ from .vectors import VectorAdapter
 ADAPTERS: List[Adapter] = [transformer.TransformerAdapter(), curated.CuratedAdapter(), VectorAdapter()]
 
 
-def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[List[Floats2d], Layout]:
+def get_layout(
+    ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any], *, shapes: bool = False
+) -> Tuple[List[Floats2d], Layout]:
     """Bring the encoder's output into the order of the tokens.
 
     ops (Ops): Backend of the model.
     docs (Sequence[Doc]): The batch.
     outputs (Sequence[Any]): The encoder's output for each document.
+    shapes (bool): Whether the shapes of the tokens are asked for.
     RETURNS (Tuple[List[Floats2d], Layout]): The embeddings of the non-empty documents, each (n_rows, width), and the
         indices into their concatenation.
     RAISES (ValueError): If no adapter reads an output, or it is for other tokens.
@@ -52,7 +55,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         cut.append(part.cut + n_tokens)
         n_rows, n_tokens, n_visible = n_rows + len(part.states), n_tokens + len(part.counts), n_visible + seen
     firsts = numpy.cumsum([0, *(len(part.states) for part in pieces[:-1])])
-    shapes = numpy.concatenate([doc.to_array("SHAPE") for doc, _ in pairs])[tokens] % N_SHAPES
+    hashes = [doc.to_array("SHAPE") for doc, _ in pairs] if shapes else []
     layout = Layout(
         tokens=tokens,
         rows=numpy.concatenate([part.rows + first for part, first in zip(pieces, firsts)]),
@@ -61,7 +64,7 @@ def get_layout(ops: Ops, docs: Sequence[Doc], outputs: Sequence[Any]) -> Tuple[L
         cls_rows=numpy.concatenate(cls_rows),
         cls_sentences=numpy.concatenate(cls_sentences),
         cut=numpy.concatenate(cut),
-        shapes=shapes.astype("int64"),
+        shapes=(numpy.concatenate(hashes)[tokens] % N_SHAPES).astype("int64") if shapes else no_ints(),
         documents=numpy.searchsorted(tokens, numpy.cumsum([0, *(len(part.counts) for part in pieces[:-1])])),
     )
     return [part.states for part in pieces], layout
