@@ -13,8 +13,9 @@ from typing import Annotated, List, Optional
 import typer
 from wasabi import msg
 
+from . import ROOT
+
 PARTS = ("inference", "training", "memory", "length", "start_up", "tok2vec", "decisions", "optimize", "serving", "ray")
-ROOT = Path(__file__).parents[1]
 
 
 def main(

@@ -30,9 +30,10 @@ from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.optimizer import build_adamw
 from spacy_spert.pipeline import Spert
 
+from . import ROOT
 from .measure import Stopwatch, Times, compare
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = ROOT / "configs"
 # Suffixes of files, and the names of their formats.
 FORMATS = {".jsonl": "jsonl", ".json": "spert-json"}
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional
 import srsly
 from wasabi import msg
 
+from . import ROOT
 from .measure import Spread, Times, number
 
 Row = Dict[str, Any]
@@ -114,7 +115,7 @@ def save(result: Result, path: Path, setup: Any) -> None:
     srsly.write_json(
         path,
         {
-            "setup": {name: str(value) if isinstance(value, Path) else value for name, value in vars(setup).items()},
+            "setup": {name: _shown(value) for name, value in vars(setup).items()},
             "machine": {"processor": platform.machine(), "cpus": os.cpu_count(), "load": machine_load()},
             "versions": {name: version(name) for name in PACKAGES},
             "targets": [
@@ -127,6 +128,13 @@ def save(result: Result, path: Path, setup: Any) -> None:
             },
         },
     )
+
+
+def _shown(value: Any) -> Any:
+    """A setting. Where the folder of the project lies on this machine is nobody's concern."""
+    if not isinstance(value, Path):
+        return value
+    return str(value.relative_to(ROOT) if value.is_relative_to(ROOT) else value)
 
 
 def save_plot(draw: Callable[[Result, Any], None], result: Result, path: Path) -> None:
