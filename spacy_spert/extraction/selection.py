@@ -68,8 +68,7 @@ def select(
     """
     _, spert = find_component(nlp, component)
     cfg = spert.cfg
-    minima = {label: min(relation_threshold(cfg, label), LOWEST) for label in spert.relation_labels}
-    lowered = {"relation_thresholds": [[label, value] for label, value in minima.items()]}
+    minima = [[label, min(relation_threshold(cfg, label), LOWEST)] for label in spert.relation_labels]
 
     def appraise(doc: Doc) -> Tuple[float, Floats]:
         return entropy(_scores(doc.spans[cfg["spans_key"]])), embed(doc)
@@ -77,7 +76,7 @@ def select(
     extractor = Extractor(nlp, component=component, to_record=appraise)
     best: List[Candidate] = []
     number = 0
-    with changed(cfg, **lowered):
+    with changed(cfg, relation_thresholds=minima):
         for batch in minibatch(pool, batch_size):
             for (key, _), found in zip(batch, extractor.batch([record for _, record in batch])):
                 number += 1

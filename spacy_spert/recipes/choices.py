@@ -169,7 +169,7 @@ def _steps_without_transformer(train: Survey) -> List[Choice]:
 
 
 def _steps(train: Survey, dev: Survey) -> List[Choice]:
-    lengths = list(train.lengths)
+    lengths = train.lengths
     n, mean = len(lengths), sum(lengths) / len(lengths)
     size = max(1, min(round(PADDED * BATCH * mean), BATCH_TOKENS))
     per_epoch = sum(1 for _ in minibatch_by_padded_size([range(length) for length in lengths], size, BUFFER))
