@@ -13,7 +13,7 @@ from spacy_spert.ml.heads import Sizes
 from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.relation_head import build_relation_head
 from spacy_spert.ml.span_head import build_span_head
-from spacy_spert.sampling import Sampling, sample_sentence
+from spacy_spert.sampling import Pairing, Sampling, sample_spans
 
 from .measure import Spread, peak_memory
 from .pipelines import Setup, shift_bias
@@ -89,15 +89,17 @@ def _sentence(n_words: int) -> Tuple[torch.Tensor, Layout]:
 
 
 def _samples(n_words: int, entities: "numpy.ndarray") -> Samples:
-    no_pairs = Samples.empty(N_RELATION_LABELS)
-    return sample_sentence(
+    sentences = numpy.asarray([0, n_words])
+    samples = sample_spans(
         entities,
         numpy.ones(len(entities), dtype="int64"),
-        no_pairs.pairs,
-        no_pairs.pair_labels,
+        numpy.zeros((0, 3), dtype="int64"),
+        N_RELATION_LABELS,
+        sentences,
         numpy.zeros(n_words, dtype=bool),
         Sampling(max_width=MAX_SPAN_WIDTH),
     )
+    return Pairing().choose_pairs(samples, None, sentences)
 
 
 def _update(network: SpertNetwork, embeddings: torch.Tensor, layout: Layout, samples: Samples) -> None:

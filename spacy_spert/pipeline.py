@@ -35,13 +35,12 @@ from .checks import check_counts, check_pipeline, foreign_notes, show_counts, un
 from .decoding import Decoder, leave_unrelated_out
 from .entities import given_entities, given_spans, set_ents
 from .errors import Errors, Warnings
-from .ml.arrays import Ints, Layout, NearMisses, Samples, Scores
+from .ml.arrays import Ints, Layout, Samples, Scores
 from .ml.loss import joint_loss
 from .relations import describe_doc, install_extension, set_entities
 from .scorer import score_spert
-from .sentences import reach_of
 from .serialize import SavedPipe
-from .training import LabelsT, count_gold, make_samples
+from .training import LabelsT, count_gold, make_pairing, make_samples
 from .upstream import encoder_width, find_transformer, keep_words_apart, sentence_annotators
 from .workers import one_thread_in_workers
 
@@ -230,11 +229,11 @@ class Spert(SavedPipe):
         return joint_loss(self.model.ops, *scores, boundary_smoothing=smoothing, consistency=consistency)
 
     def get_samples(self, examples: Iterable[Example], layout: Layout) -> Samples:
-        """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
+        """Choose what to learn from: all gold entities and relations, and negative spans of each sentence.
 
         examples (Iterable[Example]): The batch.
         layout (Layout): Which of its tokens the encoder sees.
-        RETURNS (Samples): Spans and pairs.
+        RETURNS (Samples): Spans, and the pairs of them that are related.
         RAISES (ValueError): If a label is unknown.
         """
         return make_samples(examples, layout, self.cfg, self.name)
@@ -375,15 +374,8 @@ class Spert(SavedPipe):
     def _training(self, examples: List[Example]) -> "Training":
         from .ml.model import Training
 
-        cfg = self.cfg
-        near_misses = NearMisses(
-            cfg["near_misses"],
-            cfg["near_miss_none"],
-            cfg["max_relation_distance"],
-            reach_of(cfg["relation_scope"]),
-            cfg["negative_relations"],
-        )
-        return Training(partial(self.get_samples, examples), near_misses, passes=2 if cfg["consistency"] else 1)
+        passes = 2 if self.cfg["consistency"] else 1
+        return Training(partial(self.get_samples, examples), make_pairing(self.cfg), passes)
 
     def _report_unknown(self, counts: GoldCounts) -> None:
         if self.cfg["task"] == "entities":

@@ -14,7 +14,7 @@ from .decoding import LEARN
 from .errors import Errors
 from .ml.arrays import Bools, Ints, Layout, Samples
 from .relations import describe_doc
-from .sampling import Sampling, sample_sentences
+from .sampling import Pairing, Sampling, sample_spans
 from .sentences import reach_of, sentence_bounds
 
 CfgT = Dict[str, Any]
@@ -65,13 +65,13 @@ def count_gold(
 
 
 def make_samples(examples: Iterable[Example], layout: Layout, cfg: CfgT, name: str) -> Samples:
-    """Choose what to learn from: all gold entities and relations, and negatives of each sentence.
+    """Choose what to learn from: all gold entities and relations, and negative spans of each sentence.
 
     examples (Iterable[Example]): The batch.
     layout (Layout): Which of its tokens the encoder sees.
     cfg (Dict[str, Any]): Settings and labels.
     name (str): Name of the component, for messages.
-    RETURNS (Samples): Spans and pairs.
+    RETURNS (Samples): Spans, and the pairs of them that are related.
     RAISES (ValueError): If a label is unknown.
     """
     task = cfg["task"]
@@ -80,10 +80,6 @@ def make_samples(examples: Iterable[Example], layout: Layout, cfg: CfgT, name: s
     sampling = Sampling(
         max_width=cfg["max_span_width"],
         negative_spans=cfg["negative_spans"] if task != "relations" else 0,
-        negative_relations=cfg["negative_relations"] if n_labels else 0,
-        max_distance=cfg["max_relation_distance"],
-        reach=reach_of(cfg["relation_scope"]),
-        weak=cfg["negative_sampling"] == "weak",
         given=task == "relations",
     )
     parts = [Samples.empty(n_labels, sampling.given)]
@@ -100,19 +96,36 @@ def make_samples(examples: Iterable[Example], layout: Layout, cfg: CfgT, name: s
             entities, entity_labels, relations = _to_arrays(gold, offset, layout, cfg)
             # Sentences of white space alone are no sentences of the layout.
             low, high = numpy.searchsorted(layout.sentences, [first, last])
-            part = sample_sentences(
+            part = sample_spans(
                 entities - first,
                 entity_labels,
                 relations,
                 n_labels,
                 layout.sentences[low : high + 1] - first,
                 gold.unknown[tokens],
-                replace(sampling, relations_known=gold.relations_known),
+                replace(sampling, relations_known=n_labels > 0 and gold.relations_known),
             )
             part.spans += first
             parts.append(part)
         offset += len(doc)
     return Samples.concatenate(parts)
+
+
+def make_pairing(cfg: CfgT) -> Pairing:
+    """What chooses the pairs to learn from.
+
+    cfg (Dict[str, Any]): The settings.
+    RETURNS (Pairing): For spans that are samples of theirs.
+    """
+    return Pairing(
+        negatives=cfg["negative_relations"],
+        weak=cfg["negative_sampling"] == "weak",
+        # Given entities are never mistaken.
+        near_misses=cfg["near_misses"] if cfg["task"] != "relations" else 0,
+        max_none=cfg["near_miss_none"],
+        max_distance=cfg["max_relation_distance"],
+        reach=reach_of(cfg["relation_scope"]),
+    )
 
 
 def _align(example: Example, cfg: CfgT, visible: Optional[Bools] = None) -> Gold:

@@ -4,7 +4,6 @@ tests/parity holds a compact copy. Where the original folder stands beside the r
 """
 
 import json
-from functools import partial
 
 import numpy
 import pytest
@@ -29,7 +28,6 @@ from spacy.training import Example
 from util import DOC_SPANS, add_transformer, make_doc, switch_off_dropout, torch_encoder, torch_head
 
 from spacy_spert.ml.loss import relation_loss, span_loss
-from spacy_spert.ml.model import Training
 
 NUMBERS = ["one batch", "one by one"]
 # Names of the original, and ours.
@@ -109,8 +107,8 @@ def training(nlp):
     transformer, spert = nlp.get_pipe("transformer"), nlp.get_pipe("spert")
     examples = parity_examples(nlp)
     transformer.update(examples)
-    sampler = partial(spert.get_samples, examples)
-    scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], Training(sampler)))
+    task = spert._training(examples)
+    scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], task))
     _, d_scores = spert.get_loss(examples, scores)
     backprop(d_scores)
     head = torch_head(nlp)

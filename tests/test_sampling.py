@@ -8,18 +8,11 @@ from spacy_spert.ml.candidates import (
     all_spans,
     best_spans,
     both_orders,
-    near_miss_pairs,
-    pairs_across,
+    pairs_by_sentence,
     pairs_within,
     ranges,
 )
-from spacy_spert.sampling import (
-    Sampling,
-    sample_negative_pairs,
-    sample_negative_spans,
-    sample_sentence,
-    sample_sentences,
-)
+from spacy_spert.sampling import Pairing, Sampling, sample_negative_spans, sample_spans
 
 
 def rows(*pairs):
@@ -135,17 +128,17 @@ def test_pairs_equal_a_double_loop(starts_widths, max_distance, borders, reach, 
         if not max_distance or distance(spans[i], spans[j]) <= max_distance
     ]
     arrays = rows(*spans), numpy.asarray(sentences), max_distance, reach
-    assert tuples(pairs_within(*arrays, numpy.asarray(documents))) == expected
-    if not any(documents):
-        assert tuples(pairs_within(*arrays)) == expected
-        parts = [tuples(part) for part in pairs_across(*arrays)]
+    of_docs = [numpy.asarray(documents)] if any(documents) else [numpy.asarray(documents), None]
+    for documents in of_docs:
+        assert tuples(pairs_within(*arrays, documents)) == expected
+        parts = [tuples(part) for part in pairs_by_sentence(*arrays, documents)]
         assert len(parts) == len(set(sentences))
-        assert sum(parts, []) == [(i, j) for i, j in expected if sentences[i] != sentences[j]]
+        assert sum(parts, []) == [(i, j) for i, j in expected if not reach or sentences[i] != sentences[j]]
         assert all(len({sentences[i] for i, _ in part}) <= 1 for part in parts)
 
 
-def test_pairs_across_of_no_spans():
-    assert [tuples(part) for part in pairs_across(rows(), numpy.zeros(0, dtype="int64"), 3, 1)] == [[]]
+def test_pairs_by_sentence_of_no_spans():
+    assert [tuples(part) for part in pairs_by_sentence(rows(), numpy.zeros(0, dtype="int64"), 3, 1)] == [[]]
 
 
 # Negatives
@@ -192,24 +185,30 @@ def test_every_negative_span_can_be_drawn():
     assert seen == set(tuples(all_spans(4, 2))) - {(0, 1)}
 
 
+def entities_in_a_row(n, related):
+    """Samples of n entities of a token each."""
+    spans = numpy.stack([numpy.arange(n), numpy.arange(n) + 1], axis=1)
+    labels = numpy.ones((len(related), 1), dtype="float32")
+    return Samples(spans, numpy.ones(n, dtype="int64"), numpy.ones(n, dtype=bool), related, labels)
+
+
 def test_negative_pairs_are_all_unrelated_pairs_when_there_are_few():
-    pairs = both_orders(rows((0, 1), (0, 2), (1, 2)))
-    found = tuples(sample_negative_pairs(pairs, rows((0, 1), (2, 1)), 100))
-    assert found == [(1, 0), (0, 2), (2, 0), (1, 2)]
+    found = Pairing().choose_pairs(entities_in_a_row(3, rows((0, 1), (2, 1))), None, numpy.asarray([0, 3]))
+    assert tuples(found.pairs) == [(0, 1), (2, 1), (1, 0), (0, 2), (2, 0), (1, 2)]
+    assert found.pair_labels[:, 0].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_negative_pairs_are_distinct_and_never_related(seed):
     numpy.random.seed(seed)
-    pairs = both_orders(rows(*((i, j) for i in range(6) for j in range(i + 1, 6))))
     related = rows((0, 1), (5, 4))
-    found = tuples(sample_negative_pairs(pairs, related, 20))
-    assert len(found) == len(set(found)) == 20
-    assert set(found) <= set(tuples(pairs)) - set(tuples(related))
+    found = tuples(Pairing(20).choose_pairs(entities_in_a_row(6, related), None, numpy.asarray([0, 6])).pairs)
+    assert len(found) == len(set(found)) == 22
+    assert found[:2] == tuples(related)
 
 
 def test_negative_pairs_of_nothing():
-    assert sample_negative_pairs(rows(), rows(), 5).shape == (0, 2)
+    assert Pairing().choose_pairs(Samples.empty(2), None, numpy.asarray([0])).pairs.shape == (0, 2)
 
 
 # Samples of a sentence
@@ -219,13 +218,19 @@ def test_negative_pairs_of_nothing():
 KNOWN = numpy.zeros(50, dtype=bool)
 ENTITIES = rows((0, 1), (2, 4), (2, 5), (7, 8))
 ENTITY_LABELS = numpy.asarray([1, 2, 1, 3])
-RELATED = rows((3, 0), (0, 1))
-RELATION_LABELS = numpy.asarray([[1.0, 0.0], [1.0, 1.0]], dtype="float32")
+RELATED = rows((0, 1), (3, 0))
+RELATION_LABELS = numpy.asarray([[1.0, 1.0], [1.0, 0.0]], dtype="float32")
 
 
-def draw(negative_spans=100, negative_relations=100, **settings):
-    sampling = Sampling(3, negative_spans, negative_relations, **settings)
-    return sample_sentence(ENTITIES, ENTITY_LABELS, RELATED, RELATION_LABELS, KNOWN[:8], sampling)
+# Head, tail and column of the label.
+RELATIONS = numpy.asarray([(3, 0, 0), (0, 1, 0), (0, 1, 1)])
+
+
+def draw(negative_spans=100, negatives=100, weak=False, max_distance=0, **settings):
+    sampling = Sampling(3, negative_spans, **settings)
+    sentences = numpy.asarray([0, 8])
+    spans = sample_spans(ENTITIES, ENTITY_LABELS, RELATIONS, 2, sentences, KNOWN[:8], sampling)
+    return Pairing(negatives, weak, max_distance=max_distance).choose_pairs(spans, None, sentences)
 
 
 def test_entities_come_first_with_their_labels_and_negatives_are_none():
@@ -273,7 +278,7 @@ def test_weak_negatives_keep_to_the_distance():
 
 @pytest.mark.parametrize("weak", [False, True])
 def test_count_bounds_negative_pairs(weak):
-    drawn = draw(negative_relations=3, weak=weak)
+    drawn = draw(negatives=3, weak=weak)
     assert len(drawn.pairs) == len(set(tuples(drawn.pairs))) == 5
     assert drawn.pair_labels.shape == (5, 2)
 
@@ -283,14 +288,15 @@ def test_samples_follow_the_seed(weak):
     draws = []
     for seed in (3, 3, 4):
         numpy.random.seed(seed)
-        drawn = draw(negative_spans=6, negative_relations=4, weak=weak)
+        drawn = draw(negative_spans=6, negatives=4, weak=weak)
         draws.append((tuples(drawn.spans), tuples(drawn.pairs)))
     assert draws[0] == draws[1] != draws[2]
 
 
 def test_sentence_without_entities_has_negative_spans_only():
-    nothing = numpy.zeros((0, 2), dtype="float32")
-    drawn = sample_sentence(rows(), numpy.zeros(0, dtype="int64"), rows(), nothing, KNOWN[:3], Sampling(2))
+    nothing, sentences = numpy.zeros(0, dtype="int64"), numpy.asarray([0, 3])
+    drawn = sample_spans(rows(), nothing, nothing.reshape(0, 3), 2, sentences, KNOWN[:3], Sampling(2))
+    drawn = Pairing().choose_pairs(drawn, None, sentences)
     assert tuples(drawn.spans) == [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
     assert drawn.span_labels.tolist() == [0] * 5
     assert drawn.pairs.shape == (0, 2)
@@ -355,23 +361,28 @@ def test_sentences_have_samples_of_their_own():
     """Three sentences of 3, 2 and 4 tokens, the second without entities."""
     entities = rows((0, 1), (1, 3), (5, 7), (8, 9))
     relations = numpy.asarray([(1, 0, 1), (2, 3, 0), (1, 0, 0)])
-    drawn = sample_sentences(
-        entities, numpy.asarray([1, 2, 1, 3]), relations, 2, numpy.asarray([0, 3, 5, 9]), KNOWN[:9], Sampling(2)
-    )
+    sentences = numpy.asarray([0, 3, 5, 9])
+    drawn = sample_spans(entities, numpy.asarray([1, 2, 1, 3]), relations, 2, sentences, KNOWN[:9], Sampling(2))
     spans = tuples(drawn.spans)
-    assert spans[:5] == [(0, 1), (1, 3), (1, 2), (2, 3), (0, 2)]
-    assert spans[5:8] == [(3, 4), (4, 5), (3, 5)]
-    assert spans[8:10] == [(5, 7), (8, 9)]
+    assert spans[:4] == tuples(entities)
+    assert spans[4:7] == [(1, 2), (2, 3), (0, 2)]
+    assert spans[7:10] == [(3, 4), (4, 5), (3, 5)]
+    assert all(5 <= start < end <= 9 for start, end in spans[10:])
     assert len(spans) == len(set(spans)) == 5 + 3 + 7
-    assert drawn.span_labels[[0, 1, 8, 9]].tolist() == [1, 2, 1, 3] and drawn.span_labels.sum() == 7
-    assert tuples(drawn.pairs) == [(1, 0), (0, 1), (8, 9), (9, 8)]
-    assert drawn.pair_labels.tolist() == [[1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+    assert drawn.span_labels.tolist() == [1, 2, 1, 3, *[0] * 11]
+    assert tuples(drawn.pairs) == [(1, 0), (2, 3)]
+    assert drawn.pair_labels.tolist() == [[1.0, 1.0], [1.0, 0.0]]
+    paired = Pairing().choose_pairs(drawn, None, sentences)
+    assert tuples(paired.pairs) == [(1, 0), (2, 3), (0, 1), (3, 2)]
+    assert paired.pair_labels.tolist() == [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
 
 
 def test_no_sentences():
     nothing = numpy.zeros(0, dtype="int64")
-    drawn = sample_sentences(rows(), nothing, nothing.reshape(0, 3), 2, numpy.asarray([4]), KNOWN[:0], Sampling())
+    sentences = numpy.asarray([4])
+    drawn = sample_spans(rows(), nothing, nothing.reshape(0, 3), 2, sentences, KNOWN[:0], Sampling())
     assert drawn.spans.shape == drawn.pairs.shape == (0, 2)
+    assert Pairing().choose_pairs(drawn, None, sentences).pairs.shape == (0, 2)
 
 
 # Two entities in each of three sentences of 4 tokens. Related: in the first, and across to the second and the third.
@@ -380,16 +391,11 @@ ACROSS_RELATIONS = numpy.asarray([(1, 0, 1), (2, 1, 0), (2, 1, 1), (0, 5, 1)])
 ACROSS_BOUNDS = numpy.asarray([0, 4, 8, 12])
 
 
-def draw_across(relations=ACROSS_RELATIONS, negative_spans=0, negative_relations=100, **sampling):
-    drawn = sample_sentences(
-        ACROSS,
-        numpy.asarray([1, 2, 3, 1, 2, 3]),
-        relations,
-        2,
-        ACROSS_BOUNDS,
-        KNOWN[:12],
-        Sampling(2, negative_spans, negative_relations, **sampling),
-    )
+def draw_across(relations=ACROSS_RELATIONS, negative_spans=0, relations_known=True, **pairing):
+    sampling = Sampling(2, negative_spans, relations_known=relations_known)
+    labels = numpy.asarray([1, 2, 3, 1, 2, 3])
+    drawn = sample_spans(ACROSS, labels, relations, 2, ACROSS_BOUNDS, KNOWN[:12], sampling)
+    drawn = Pairing(**pairing).choose_pairs(drawn, None, ACROSS_BOUNDS)
     spans = tuples(drawn.spans)
     pairs = [(spans[head], spans[tail]) for head, tail in drawn.pairs.tolist()]
     assert len(set(pairs)) == len(pairs)
@@ -427,7 +433,7 @@ def test_distance_of_pairs_across_sentences():
 
 
 def test_as_many_negative_pairs_across_as_within_for_each_sentence():
-    drawn, pairs, labels = draw_across(negative_relations=1, reach=2)
+    drawn, pairs, labels = draw_across(negatives=1, reach=2)
     negatives = [pair for pair in pairs if not any(labels[pair])]
     within = [sentence(one) for one, two in negatives if sentence(one) == sentence(two)]
     across = [min(sentence(one), sentence(two)) for one, two in negatives if sentence(one) != sentence(two)]
@@ -436,7 +442,7 @@ def test_as_many_negative_pairs_across_as_within_for_each_sentence():
 
 
 def test_weak_pairs_across_sentences_are_of_any_spans():
-    drawn, pairs, _ = draw_across(negative_spans=100, negative_relations=10**6, reach=1, weak=True)
+    drawn, pairs, _ = draw_across(negative_spans=100, negatives=10**6, reach=1, weak=True)
     spans = tuples(drawn.spans)
     assert len(spans) > len(ACROSS)
     near = {(one, two) for one in spans for two in spans if one != two and abs(sentence(one) - sentence(two)) <= 1}
@@ -447,7 +453,7 @@ def test_a_wider_reach_changes_nothing_within_sentences():
     results = []
     for reach in (0, 2):
         numpy.random.seed(3)
-        drawn, pairs, _ = draw_across(ACROSS_RELATIONS[:1], negative_spans=3, negative_relations=1, reach=reach)
+        drawn, pairs, _ = draw_across(ACROSS_RELATIONS[:1], negative_spans=3, negatives=1, reach=reach)
         results.append((tuples(drawn.spans), [pair for pair in pairs if sentence(pair[0]) == sentence(pair[1])]))
     assert results[0] == results[1]
 
@@ -473,16 +479,20 @@ def test_unknown_relations_give_no_pairs():
 # Near misses
 
 
-def near(number=20, max_none=0.9, max_distance=0, **scope):
+SPANS = rows((0, 1), (0, 2), (4, 5), (6, 7), (12, 13), (7, 8))
+NONES = numpy.asarray([0.1, 0.5, 0.95, 0.2, 0.3, 0.7], dtype="float32")
+
+
+def near(near_misses=20, documents=None, known=True, **pairing):
     """An entity, a span that looks like one, one that does not; then two entities and one that looks like one."""
-    spans = rows((0, 1), (0, 2), (4, 5), (6, 7), (12, 13), (7, 8))
-    is_entity = numpy.asarray([True, False, False, True, True, False])
-    none = numpy.asarray([0.1, 0.5, 0.95, 0.2, 0.3, 0.7], dtype="float32")
-    sentences = numpy.asarray([0, 0, 0, 1, 1, 1])
-    found = near_miss_pairs(
-        spans, is_entity, none, sentences, number=number, max_none=max_none, max_distance=max_distance, **scope
-    )
-    return tuples(found)
+    labels = numpy.asarray([1, 0, 0, 2, 1, 0])
+    can_pair = numpy.full(6, known)
+    samples = Samples(SPANS, labels, can_pair, rows(), numpy.zeros((0, 1), dtype="float32"))
+    sentences = numpy.asarray([0, 6, 14])
+    chosen = Pairing(near_misses=near_misses, **pairing).choose_pairs(samples, NONES, sentences, documents)
+    assert not chosen.pair_labels.any()
+    negatives = Pairing(**pairing).choose_pairs(samples, NONES, sentences, documents)
+    return tuples(chosen.pairs[len(negatives.pairs) :])
 
 
 def test_near_misses_are_paired_with_the_entities_of_their_sentence():
@@ -495,7 +505,7 @@ def test_what_does_not_look_like_an_entity_is_not_paired():
 
 
 def test_the_nearest_misses_of_each_sentence():
-    assert near(number=1, max_none=0.96) == near()
+    assert near(near_misses=1, max_none=0.96) == near()
 
 
 def test_near_misses_keep_to_the_distance():
@@ -503,30 +513,30 @@ def test_near_misses_keep_to_the_distance():
 
 
 def test_no_near_misses():
-    assert near(max_none=0.0) == []
-    empty = rows()
-    nothing = numpy.zeros(0)
-    found = near_miss_pairs(empty, nothing > 0, nothing, nothing.astype(int), number=5, max_none=0.9, max_distance=0)
-    assert found.shape == (0, 2)
+    assert near(max_none=0.0) == near(near_misses=0) == near(known=False) == []
+    assert Pairing(near_misses=5).uses_scores and not Pairing().uses_scores
+    nothing = numpy.zeros(0, dtype="float32")
+    found = Pairing(near_misses=5).choose_pairs(Samples.empty(1), nothing, numpy.asarray([0]))
+    assert found.pairs.shape == (0, 2)
 
 
 def test_near_misses_within_reach():
     within = near()
-    found = near(reach=1, max_across=100)
+    found = near(reach=1)
     assert set(within) < set(found) and len(set(found)) == len(found)
     assert set(found) - set(within) == {(1, 3), (3, 1), (1, 4), (4, 1), (0, 5), (5, 0)}
     # Four tokens lie between the first miss and the entity that follows in the next sentence.
-    assert set(near(reach=1, max_across=100, max_distance=4)) - set(within) == {(1, 3), (3, 1)}
+    assert set(near(reach=1, max_distance=4)) - set(within) == {(1, 3), (3, 1)}
 
 
 def test_near_misses_of_other_documents_are_not_paired():
-    assert near(reach=1, max_across=100, documents=numpy.asarray([0, 0, 0, 1, 1, 1])) == near()
+    assert near(reach=1, documents=numpy.asarray([0, 6])) == near()
 
 
-@pytest.mark.parametrize("max_across, n_pairs", [(0, 0), (1, 0), (2, 2 + 2), (4, 4 + 2), (100, 4 + 2)])
-def test_pairs_of_near_misses_across_sentences_are_drawn(max_across, n_pairs):
+@pytest.mark.parametrize("negatives, n_pairs", [(0, 0), (1, 0), (2, 2 + 2), (4, 4 + 2), (100, 4 + 2)])
+def test_pairs_of_near_misses_across_sentences_are_drawn(negatives, n_pairs):
     """Those of each sentence, in both orders."""
-    within, found = near(), near(reach=1, max_across=max_across)
+    within, found = near(), near(reach=1, negatives=negatives)
     assert set(within) < set(found) or not n_pairs
     assert len(found) == len(within) + n_pairs
     assert set(found) == {(two, one) for one, two in found}
@@ -536,13 +546,13 @@ def test_each_sentence_gets_its_own_entities(monkeypatch):
     """Walking all of them for each sentence would take the square of a document's length."""
     given_to = []
 
-    def spy(entities, *args):
+    def spy(unknown, max_width, entities, count):
         given_to.append(tuples(entities))
-        return sample_sentence(entities, *args)
+        return sample_negative_spans(unknown, max_width, entities, count)
 
-    monkeypatch.setattr("spacy_spert.sampling.sample_sentence", spy)
+    monkeypatch.setattr("spacy_spert.sampling.sample_negative_spans", spy)
     entities = rows(*((5 * i, 5 * i + 2) for i in range(40)))
-    sampled = sample_sentences(
+    sampled = sample_spans(
         entities,
         numpy.ones(40, dtype="int64"),
         numpy.zeros((0, 3), dtype="int64"),

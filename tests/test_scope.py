@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy
 import pytest
 import spacy
 from spacy.tokens import Doc, Span
@@ -22,6 +23,7 @@ from util import (
 from spacy_spert.evaluation.constraints import count_removed_pairs
 from spacy_spert.evaluation.run import evaluate_pipeline
 from spacy_spert.ml.encoders import get_layout
+from spacy_spert.training import make_pairing
 
 # Text, first tokens of further sentences, entities, relations. Those of the first text cross one border, that of the
 # second crosses two; the third has none.
@@ -134,9 +136,10 @@ def test_samples_lie_within_the_scope(scope):
     docs = [example.predicted for example in examples]
     _, layout = get_layout(spert.model.ops, docs, spert.model.get_ref("tok2vec").predict(docs))
     assert layout.documents.tolist() == [0, 10, 18]
-    samples = spert.get_samples(examples, layout)
+    related = spert.get_samples(examples, layout)
+    samples = make_pairing(spert.cfg).choose_pairs(related, None, layout.sentences, layout.documents)
     owners = layout.sentence_of(samples.spans[:, 0])[samples.pairs]
-    documents = layout.document_of(samples.spans[:, 0])[samples.pairs]
+    documents = numpy.searchsorted(layout.documents, samples.spans[:, 0], side="right")[samples.pairs]
     assert (documents[:, 0] == documents[:, 1]).all()
     # Pairs of entities of the three documents, in both orders.
     expected = {"sentence": 2, 1: 2 * (1 + 2 + 2) + 2, "document": 4 * 3 + 2 + 2}[scope]

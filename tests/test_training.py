@@ -1,7 +1,6 @@
 """Training: what is learned and what is not, and the gradient that goes back to the shared encoder."""
 
 import math
-from functools import partial
 
 import numpy
 import pytest
@@ -36,8 +35,6 @@ from util import (
     torch_head,
     train,
 )
-
-from spacy_spert.ml.model import Training
 
 QUICK = {"max_span_width": 4, "model": {"dropout": 0.0, "width_embedding": 8}}
 
@@ -74,15 +71,15 @@ class TestOverfit:
 
 class TestUpdate:
     def test_loss_is_that_of_the_samples(self, trained):
-        """Neither dropout nor sampling here: the loss reported is the one computed from get_samples."""
+        """Neither dropout nor sampling here: the loss reported is that of the task."""
         nlp = clone(trained)
         nlp.get_pipe("spert").cfg.update(negative_spans=10**6, negative_relations=10**6)
         losses = nlp.update(make_examples(nlp), sgd=False)
         examples = make_examples(nlp)
         spert = nlp.get_pipe("spert")
         nlp.get_pipe("transformer").update(examples)
-        sampler = partial(spert.get_samples, examples)
-        scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], Training(sampler)))
+        task = spert._training(examples)
+        scores, backprop = spert.model.begin_update(([eg.predicted for eg in examples], task))
         loss, d_scores = spert.get_loss(examples, scores)
         backprop(d_scores)
         assert losses["spert"] == pytest.approx(loss, abs=1e-6)
@@ -212,7 +209,7 @@ class TestSamples:
         samples = make_samples(trained.get_pipe("spert"), examples)
         n_tokens, n_spans = len(examples[0].predicted), len(samples.spans) // 2
         assert samples.spans[n_spans : n_spans + 2].tolist() == [[n_tokens, n_tokens + 1], [n_tokens + 2, n_tokens + 3]]
-        assert samples.pairs.tolist() == [[0, 1], [1, 0], [n_spans, n_spans + 1], [n_spans + 1, n_spans]]
+        assert samples.pairs.tolist() == [[0, 1], [n_spans, n_spans + 1], [1, 0], [n_spans + 1, n_spans]]
 
     def test_negatives_stay_within_sentences(self, trained):
         example = make_example(trained, "Ann slept . Bob ran .", [(0, 1, "PER"), (3, 4, "PER")])

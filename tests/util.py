@@ -18,6 +18,7 @@ from spacy_spert.ml.arrays import Layout
 from spacy_spert.ml.encoders import get_layout
 from spacy_spert.relations import set_entities
 from spacy_spert.sentences import sentence_bounds
+from spacy_spert.training import make_pairing
 
 # Text, entities (start token, end token, label), relations (head, tail, label). Nested and adjacent entities, several
 # relations of one entity, a symmetric label (partner_of), pairs without relation, a text with nothing.
@@ -324,12 +325,13 @@ def uncoded(texts: Any) -> Any:
 
 
 def make_samples(spert, examples):
-    """What a component learns from examples, with an encoder that sees all tokens but white space."""
+    """What a component learns from examples but near misses, with an encoder that sees all tokens but white space."""
     docs = [example.predicted for example in examples]
     tokens = numpy.nonzero([not token.is_space for doc in docs for token in doc])[0]
     sentences = numpy.unique(numpy.searchsorted(tokens, sentence_bounds(docs)))
     n_tokens = numpy.arange(len(tokens) + 1)
-    return spert.get_samples(examples, Layout(tokens, n_tokens[:-1], n_tokens, sentences))
+    layout = Layout(tokens, n_tokens[:-1], n_tokens, sentences)
+    return make_pairing(spert.cfg).choose_pairs(spert.get_samples(examples, layout), None, sentences)
 
 
 def visible_tokens(doc):

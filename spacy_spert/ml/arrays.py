@@ -68,14 +68,6 @@ class Layout:
         """
         return numpy.searchsorted(self.sentences, tokens, side="right") - 1
 
-    def document_of(self, tokens: Ints) -> Ints:
-        """A number for each token that only tokens of the same document share.
-
-        tokens (Ints): Visible tokens, any shape.
-        RETURNS (Ints): Ascending with the documents, same shape.
-        """
-        return numpy.searchsorted(self.documents, tokens, side="right")
-
     def visible(self, spans: Ints) -> Ints:
         """Trim spans to the visible tokens, and count in these.
 
@@ -99,7 +91,7 @@ class Samples:
 
     spans (Ints): Boundaries in visible tokens, shape (n_spans, 2).
     span_labels (Ints): Column of the gold label, or NONE, shape (n_spans,).
-    can_pair (Bools): Whether the span may be paired further, as all relations beside it are known, shape (n_spans,).
+    can_pair (Bools): Whether the span may be paired further, as all its relations are known, shape (n_spans,).
     pairs (Ints): Head and tail as indices into spans, shape (n_pairs, 2).
     pair_labels (Floats): 1.0 for each relation that holds, shape (n_pairs, n_relation_labels).
     given (bool): Whether the labels of the spans are known beforehand, so that there is nothing to learn about them.
@@ -160,23 +152,6 @@ class Samples:
             numpy.concatenate([part.pair_labels for part in parts]),
             parts[0].given,
         )
-
-
-class NearMisses(NamedTuple):
-    """Which spans that are not entities are paired with entities in training, to learn that they are not related.
-
-    number (int): Most of them in each sentence, those that look most like entities; 0 for none.
-    max_none (float): They look like entities if the probability of "none" is below this.
-    max_distance (int): Most visible tokens between the two spans; 0 for no limit.
-    reach (int): Largest difference between the sentences of the two; 0 for the same sentence.
-    max_across (int): Most pairs with entities of other sentences, in both orders, for those of each sentence.
-    """
-
-    number: int = 0
-    max_none: float = 0.9
-    max_distance: int = 0
-    reach: int = 0
-    max_across: int = 0
 
 
 class Windows(NamedTuple):

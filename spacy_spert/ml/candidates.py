@@ -70,27 +70,29 @@ def pairs_within(
     return _pair_up(spans, first, first + 1, _last_partners(spans, sentences, max_distance, reach, documents))
 
 
-def pairs_across(spans: Ints, sentences: Ints, max_distance: int, reach: int) -> Iterator[Ints]:
-    """All pairs of spans of different sentences of a document that are near enough, sentence by sentence, so that those
-    of a long document need not be held at once.
+def pairs_by_sentence(
+    spans: Ints, sentences: Ints, max_distance: int, reach: int = 0, documents: Optional[Ints] = None
+) -> Iterator[Ints]:
+    """All pairs of spans of a sentence, or all of different sentences, that are near enough, sentence by sentence, so
+    that those of a long document need not be held at once.
 
     spans (Ints): Token boundaries, sorted by start, shape (n_spans, 2).
     sentences (Ints): Sentence of each span, ascending, shape (n_spans,).
     max_distance (int): Most tokens between the two spans; 0 for no limit.
-    reach (int): Largest difference between the sentences of the two.
+    reach (int): 0 for the pairs within each sentence; else the largest difference between the sentences of the two, and
+        only pairs of different ones.
+    documents (Optional[Ints]): Document of each span, ascending, shape (n_spans,). By default there is one.
     YIELDS (Ints): For each sentence with spans the pairs that begin in it, the first span before the second, shape
-        (n_pairs, 2).
+        (n_pairs, 2). Pairs of spans with the same boundaries are left out.
     """
-    begin = numpy.searchsorted(sentences, sentences, side="right")
-    end = _last_partners(spans, sentences, max_distance, reach)
-    borders = numpy.nonzero(numpy.diff(sentences))[0] + 1
-    for rows in numpy.split(numpy.arange(len(spans)), borders):
-        yield _pair_up(spans, rows, begin[rows], end[rows])
+    rows = numpy.arange(len(spans))
+    begin = numpy.searchsorted(sentences, sentences, side="right") if reach else rows + 1
+    end = _last_partners(spans, sentences, max_distance, reach, documents)
+    for part in numpy.split(rows, numpy.nonzero(numpy.diff(sentences))[0] + 1):
+        yield _pair_up(spans, part, begin[part], end[part])
 
 
-def _last_partners(
-    spans: Ints, sentences: Ints, max_distance: int, reach: int, documents: Optional[Ints] = None
-) -> Ints:
+def _last_partners(spans: Ints, sentences: Ints, max_distance: int, reach: int, documents: Optional[Ints]) -> Ints:
     """For each span the one after the last that it may be paired with."""
     last = numpy.searchsorted(sentences, sentences + reach, side="right")
     if documents is not None:
@@ -107,55 +109,3 @@ def _pair_up(spans: Ints, rows: Ints, begin: Ints, end: Ints) -> Ints:
     right = numpy.repeat(begin, counts) + ranges(counts)
     differ = (spans[left] != spans[right]).any(axis=1)
     return numpy.stack([left[differ], right[differ]], axis=1)
-
-
-def near_miss_pairs(
-    spans: Ints,
-    is_entity: Bools,
-    none: Floats,
-    sentences: Ints,
-    *,
-    number: int,
-    max_none: float,
-    max_distance: int,
-    reach: int = 0,
-    max_across: int = 0,
-    documents: Optional[Ints] = None,
-) -> Ints:
-    """Pairs of entities with spans that look like entities and are none: what a classifier of relations meets when the
-    spans are those that it is given by a classifier of spans.
-
-    spans (Ints): The spans, shape (n_spans, 2).
-    is_entity (Bools): Which of them are entities, shape (n_spans,).
-    none (Floats): What the classifier of spans takes for the probability that they are not entities, shape (n_spans,).
-    sentences (Ints): Sentence of each span, shape (n_spans,).
-    number (int): Most near misses of each sentence, those with the lowest probability.
-    max_none (float): They must be below this probability.
-    max_distance (int): Most tokens between the two spans; 0 for no limit.
-    reach (int): Largest difference between the sentences of the two; 0 for the same sentence.
-    max_across (int): Most pairs with entities of other sentences, in both orders, for the near misses of each sentence.
-        If there are more, they are drawn with numpy's global generator.
-    documents (Optional[Ints]): Document of each span, shape (n_spans,). By default there is one.
-    RETURNS (Ints): Pairs of an entity and a near miss in both orders, shape (n_pairs, 2).
-    """
-    near = numpy.nonzero(~is_entity & (none < max_none))[0]
-    n_sentences = int(sentences.max(initial=-1)) + 1
-    near = near[best_spans(-none[near], sentences[near], numpy.full(n_sentences, number))]
-    entities = numpy.nonzero(is_entity)[0]
-    entities = entities[numpy.argsort(sentences[entities], kind="stable")]
-    first = numpy.searchsorted(sentences[entities], sentences[near] - reach)
-    last = numpy.searchsorted(sentences[entities], sentences[near] + reach, side="right")
-    if documents is not None:
-        first = numpy.maximum(first, numpy.searchsorted(documents[entities], documents[near]))
-        last = numpy.minimum(last, numpy.searchsorted(documents[entities], documents[near], side="right"))
-    one = entities[numpy.repeat(first, last - first) + ranges(last - first)]
-    two = numpy.repeat(near, last - first)
-    if max_distance:
-        gaps = numpy.maximum(spans[one, 0], spans[two, 0]) - numpy.minimum(spans[one, 1], spans[two, 1])
-        one, two = one[gaps <= max_distance], two[gaps <= max_distance]
-    across = numpy.nonzero(sentences[one] != sentences[two])[0]
-    if len(across):
-        limits = numpy.full(n_sentences, max_across // 2)
-        chosen = best_spans(numpy.random.random_sample(len(across)).astype("float32"), sentences[two[across]], limits)
-        one, two = numpy.delete(one, across[~chosen]), numpy.delete(two, across[~chosen])
-    return both_orders(numpy.stack([one, two], axis=1))

@@ -8,7 +8,8 @@ from thinc.types import Floats2d
 
 from ..decoding import Decoder
 from ..errors import Errors
-from .arrays import Given, Layout, NearMisses, Samples, Scores, no_ints, no_rows
+from ..sampling import Pairing
+from .arrays import Given, Layout, Samples, Scores, no_ints, no_rows
 from .encoders import get_gradients, get_layout, predict_in_batches
 from .encoders.transformer import as_wordpiece_layer, is_listener
 from .heads import Sizes
@@ -40,19 +41,19 @@ class Search(NamedTuple):
 class Training(NamedTuple):
     """What to learn from a batch.
 
-    sampler (Sampler): Makes the samples.
-    near_misses (NearMisses): Which spans are to be paired beside those of the samples.
+    sampler (Sampler): Makes the samples: spans, and the pairs that are related.
+    pairing (Optional[Pairing]): Chooses further pairs of these spans; by default there are none.
     passes (int): How often to score the samples, each time with a dropout of its own.
     """
 
     sampler: Sampler
-    near_misses: NearMisses = NearMisses()
+    pairing: Optional[Pairing] = None
     passes: int = 1
 
 
 InputT = Union[List[Doc], Tuple[List[Doc], Union[Training, Search]]]
 OutputT = Union[Scores, SampleScores]
-HeadInputT = Tuple[List[Floats2d], Layout, Samples, NearMisses, int]
+HeadInputT = Tuple[List[Floats2d], Layout, Samples, Optional[Pairing], int]
 
 
 def build_spert(
@@ -206,7 +207,7 @@ def learn(
     tok2vec, head = model.get_ref("tok2vec"), model.get_ref("head")
     outputs, backprop_tok2vec = tok2vec.begin_update(docs)
     states, layout = read_outputs(model, docs, outputs)
-    inputs = states, layout, task.sampler(layout), task.near_misses, task.passes
+    inputs = states, layout, task.sampler(layout), task.pairing, task.passes
     scores, backprop_head = head.begin_update(inputs)
 
     def backprop(d_scores: Tuple[Floats2d, Floats2d]) -> List[Doc]:

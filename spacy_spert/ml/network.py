@@ -13,8 +13,8 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from .arrays import N_SHAPES, NONE, Floats, Found, Given, Ints, Layout, NearMisses, Samples, Scores, Windows, no_rows
-from .candidates import both_orders, near_miss_pairs
+from .arrays import N_SHAPES, Floats, Found, Given, Ints, Layout, Samples, Scores, Windows, no_rows
+from .candidates import both_orders
 from .encoded import Encoded, bring_together
 from .heads import Sizes, SpanFeatures
 from .mixer import MixerBuilder
@@ -28,7 +28,16 @@ from .span_head import SpanHeadBuilder
 BLOCK_TOKENS = 1024
 BLOCK_NUMBERS = 2**20
 
-NO_NEAR_MISSES = NearMisses()
+
+class PairChoice(Protocol):
+    """What the network asks of the one who chooses the pairs to learn from."""
+
+    @property
+    def uses_scores(self) -> bool: ...
+
+    def choose_pairs(
+        self, samples: Samples, none: Optional[Floats], sentences: Ints, documents: Optional[Ints] = None
+    ) -> Samples: ...
 
 
 class Decisions(Protocol):
@@ -236,7 +245,7 @@ class SpertNetwork(nn.Module):
         states: List[Tensor],
         layout: Layout,
         samples: Samples,
-        near_misses: NearMisses = NO_NEAR_MISSES,
+        pairing: Optional[PairChoice] = None,
         passes: int = 1,
     ) -> Tuple[Tensor, Tensor, Samples]:
         """Score the samples of a training batch.
@@ -244,7 +253,7 @@ class SpertNetwork(nn.Module):
         states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
         layout (Layout): Indices into the concatenation of states.
         samples (Samples): Spans and pairs.
-        near_misses (NearMisses): Which spans are to be paired beside those of the samples.
+        pairing (Optional[PairChoice]): Chooses further pairs of these spans; by default there are none.
         passes (int): How often to score them, each time with a dropout of its own.
         RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (passes * n_spans, 1 + n_entity_labels),
             and of the pairs, shape (passes * n_pairs, n_relation_labels), one pass after the other, and the samples
@@ -253,17 +262,9 @@ class SpertNetwork(nn.Module):
         encoded = self.encode(states, layout, is_train=True)
         given = samples.span_labels if samples.given else None
         features, span_logits = self.classify(encoded, samples.spans, given, is_train=True)
-        if near_misses.number and self.relation_head is not None and not samples.given:
-            samples = samples.add_unrelated(
-                near_miss_pairs(
-                    samples.spans,
-                    (samples.span_labels != NONE) & samples.can_pair,
-                    to_host(span_logits.detach().softmax(dim=1)[:, 0]),
-                    layout.sentence_of(samples.spans[:, 0]),
-                    documents=layout.document_of(samples.spans[:, 0]),
-                    **near_misses._asdict(),
-                )
-            )
+        if pairing is not None and self.relation_head is not None:
+            none = to_host(span_logits.detach().softmax(dim=1)[:, 0]) if pairing.uses_scores else None
+            samples = pairing.choose_pairs(samples, none, layout.sentences, layout.documents)
         pair_logits = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
         for _ in range(passes - 1):
             if self.mixer is not None:
