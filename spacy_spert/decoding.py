@@ -124,12 +124,10 @@ class Decoder:
         lengths = numpy.diff(sentences)
         limits = numpy.repeat(sentences[1:], lengths) - numpy.arange(n_tokens)
         inside = numpy.arange(1, max_width + 1)[:, None] <= limits
-        is_entity = inside & (windows.raw > windows.none)
-        if self._entity_minima.any():
-            is_entity &= reach(windows.scores, self._entity_minima[windows.labels])
+        is_entity = inside & self.are_entities(windows.labels, windows.scores, windows.raw > windows.none)
         chosen = is_entity
-        if self.pairing_threshold is not None and self.relations:
-            chosen = is_entity | (inside & (1.0 - windows.none >= self.pairing_threshold))
+        if self.pairing_threshold is not None:
+            chosen = is_entity | (inside & self.are_paired(windows.none))
         starts, widths = numpy.nonzero(chosen.T)
         found = Found(
             numpy.stack([starts, starts + widths + 1], axis=1),
@@ -150,6 +148,38 @@ class Decoder:
         counts = numpy.bincount(owners[~best & found.is_entity], minlength=len(lengths))
         over_limit = numpy.stack([sentences[:-1], lengths, counts], axis=1)[counts > 0]
         return found.select(best)._replace(over_limit=over_limit)
+
+    def are_entities(self, labels: Ints, scores: Floats, is_best: Bools) -> Bools:
+        """Which spans are entities by themselves.
+
+        labels (Ints): Columns of the most probable entity labels, any shape.
+        scores (Floats): Their calibrated probabilities, same shape.
+        is_best (Bools): Whether they are more probable than "none", same shape.
+        RETURNS (Bools): Same shape.
+        """
+        return is_best & reach(scores, self._entity_minima[labels]) if self._entity_minima.any() else is_best
+
+    def are_paired(self, none: Floats) -> Bools:
+        """Which spans are paired even if they are no entities by themselves.
+
+        none (Floats): Probabilities that they are none, as the model has them, any shape.
+        RETURNS (Bools): Same shape.
+        """
+        if self.pairing_threshold is None or not self.relations:
+            return numpy.zeros(none.shape, dtype=bool)
+        return 1.0 - none >= self.pairing_threshold
+
+    def are_relations(self, columns: Ints, scores: Floats, heads: Ints, tails: Ints) -> Bools:
+        """Which pairs have a relation: its score is at or above its threshold, and it is possible.
+
+        columns (Ints): Columns of relation labels.
+        scores (Floats): Their calibrated probabilities.
+        heads (Ints): Columns of the entity labels of the heads.
+        tails (Ints): Those of the tails. All four have one shape, or are brought to one.
+        RETURNS (Bools): That shape.
+        """
+        found: Bools = reach(scores, self._relation_minima[columns])
+        return found if self._possible is None else found & self._possible[columns, heads, tails]
 
     def choose_pairs(self, found: Found, sentences: Ints, documents: Optional[Ints] = None) -> Ints:
         """Which entities are paired: those of a sentence, or within the scope, that are near enough and whose labels
@@ -209,10 +239,8 @@ class Decoder:
             # Where no relations are looked for, the scores have no columns either.
             return DecodedRelations([], 0)
         best: Dict[Tuple[int, int, str], float] = {}
-        is_above = reach(scores, self._relation_minima)
-        if self._possible is not None:
-            is_above &= self._possible[:, labels[pairs[:, 0]], labels[pairs[:, 1]]].T
-        above = numpy.argwhere(is_above)
+        columns, (heads, tails) = numpy.arange(scores.shape[1]), labels[pairs.T]
+        above = numpy.argwhere(self.are_relations(columns, scores, heads[:, None], tails[:, None]))
         n_found = len(above)
         limit = math.ceil(n_tokens * self.relations_per_token)
         if limit and n_found > limit:

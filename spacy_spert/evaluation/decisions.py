@@ -7,7 +7,7 @@ from typing import Any, Collection, Dict, FrozenSet, Mapping, NamedTuple, Option
 
 import numpy
 
-from ..decoding import LEARN, reach
+from ..decoding import LEARN, Decoder
 from ..ml.arrays import Bools
 from .calibration import logit, sigmoid, softmax
 from .scored import Candidates, Doubles, RelationType, Scored
@@ -95,16 +95,45 @@ def apply_decisions(decisions: Decisions, scored: Scored, symmetric_labels: Coll
     """
     entity_scores = calibrate_entities(scored, decisions.temperature)
     relation_scores = calibrate_relations(scored.relations, decisions.sigmoids)
-    entities = numpy.ones(len(entity_scores), dtype=bool)
+    decoder = make_decoder(decisions, scored, symmetric_labels)
+    # Column 0 is that of no known label.
+    labels = 1 + scored.entities.columns
+    entities = paired = numpy.ones(len(entity_scores), dtype=bool)
     if not scored.given:
-        entities = scored.is_entity & _reach(entity_scores, scored.entities, decisions.entities, 0.0)
-    relations = _reach(relation_scores, scored.relations, decisions.relations, decisions.common)
-    relations &= (entities | _is_paired(scored, decisions))[scored.pairs].all(axis=1)
-    if decisions.types is not None:
-        relations &= possible(scored, decisions.types, symmetric_labels)
+        entities = paired = decoder.are_entities(labels, entity_scores.astype("float32"), scored.is_entity)
+        if scored.logits is not None:
+            paired = entities | decoder.are_paired(softmax(scored.logits)[:, 0].astype("float32"))
+    heads, tails = labels[scored.pairs.T]
+    relations = decoder.are_relations(scored.relations.columns, relation_scores.astype("float32"), heads, tails)
+    relations &= paired[scored.pairs].all(axis=1)
     if decisions.pairing is not None:
+        entities = entities.copy()
         entities[scored.pairs[relations]] = True
     return Applied(entity_scores, relation_scores, entities, relations)
+
+
+def make_decoder(decisions: Decisions, scored: Scored, symmetric_labels: Collection[str] = ()) -> Decoder:
+    """The decoder of a component that decides so.
+
+    decisions (Decisions): What decides.
+    scored (Scored): Candidates, whose labels are to be decided about.
+    symmetric_labels (Collection[str]): Relation labels without direction.
+    RETURNS (Decoder): The decoder. What is said of other labels is left out.
+    """
+    entities, relations = scored.entities.labels, scored.relations.labels
+    types = None
+    if decisions.types is not None:
+        types = [row for row in decisions.types if row[0] in relations and {*row[1:]} <= {*entities}]
+    return Decoder(
+        entity_labels=entities,
+        relation_labels=relations,
+        relation_threshold=decisions.common,
+        relation_thresholds=[(label, value) for label, value in decisions.relations.items() if label in relations],
+        entity_thresholds=[(label, value) for label, value in decisions.entities.items() if label in entities],
+        relation_types=types,
+        symmetric_labels=symmetric_labels,
+        pairing_threshold=decisions.pairing,
+    )
 
 
 def calibrate_entities(scored: Scored, temperature: float) -> Doubles:
@@ -134,31 +163,6 @@ def calibrate_relations(relations: Candidates, sigmoids: Mapping[str, Tuple[floa
             rows = relations.columns == column
             scores[rows] = sigmoid(slope * logit(scores[rows]) + offset)
     return scores
-
-
-def possible(scored: Scored, types: Collection[RelationType], symmetric_labels: Collection[str] = ()) -> Bools:
-    """Which relations are possible by the types of their entities.
-
-    scored (Scored): The candidates.
-    types (Collection[RelationType]): What is possible. Labels without direction are, too, with head and tail swapped.
-    symmetric_labels (Collection[str]): Relation labels without direction.
-    RETURNS (Bools): Shape (n_relations,).
-    """
-    allowed = {*types, *((label, tail, head) for label, head, tail in types if label in symmetric_labels)}
-    return numpy.asarray([row in allowed for row in scored.types()], dtype=bool)
-
-
-def _is_paired(scored: Scored, decisions: Decisions) -> Bools:
-    """Which spans are paired without being entities by themselves."""
-    if decisions.pairing is None or scored.logits is None:
-        return numpy.zeros(len(scored.actual), dtype=bool)
-    return 1.0 - softmax(scored.logits)[:, 0] >= decisions.pairing
-
-
-def _reach(scores: Doubles, candidates: Candidates, thresholds: Mapping[str, float], common: float) -> Bools:
-    limits = numpy.asarray([thresholds.get(label, common) for label in candidates.labels])
-    found: Bools = reach(scores, limits[candidates.columns])
-    return found
 
 
 def _types(cfg: Mapping[str, Any]) -> Optional[FrozenSet[RelationType]]:

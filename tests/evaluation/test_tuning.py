@@ -10,7 +10,6 @@ from spacy_spert.evaluation.calibration import calibration_error, sigmoid
 from spacy_spert.evaluation.decisions import (
     Decisions,
     apply_decisions,
-    possible,
     read_decisions,
     write_decisions,
 )
@@ -119,9 +118,9 @@ def test_calibrated_scores_are_compared():
 def test_only_possible_types_come_out():
     scored = make_scored(document(("likes", 0.9, True), ("likes", 0.9, True, 1, 0), ("works_for", 0.9, True)))
     types = {("likes", "PER", "ORG")}
-    assert possible(scored, types).tolist() == [True, False, False]
-    assert possible(scored, types, ["likes"]).tolist() == [True, True, False]
-    assert apply_decisions(replace(BEFORE, types=frozenset(types)), scored).relations.tolist() == [True, False, False]
+    decisions = replace(BEFORE, types=frozenset(types))
+    assert apply_decisions(decisions, scored).relations.tolist() == [True, False, False]
+    assert apply_decisions(decisions, scored, ["likes"]).relations.tolist() == [True, True, False]
 
 
 def test_given_entities_have_no_thresholds():
