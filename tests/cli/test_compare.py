@@ -34,6 +34,7 @@ def paths(tmp_path_factory):
                 "relation_threshold": threshold,
                 "symmetric_labels": SYMMETRIC,
                 "entities_per_token": 0,
+                "max_span_width": 3,
                 "relations_per_token": 0,
             },
         )
