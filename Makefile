@@ -27,7 +27,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
 
 package: $(INSTALLED)
-	$(BIN)/python scripts/package_pipeline.py training/demo/model-best corpus packages \
+	$(BIN)/python scripts/package_pipeline.py training/demo/tuned corpus packages \
 		--base-model sentence-transformers/all-MiniLM-L6-v2 $(PACKAGE)
 
 test: $(INSTALLED)
