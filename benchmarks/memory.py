@@ -60,7 +60,7 @@ def _measure(n_words: int, n_entities: int) -> Row:
     shift_bias(network, [embeddings], layout, n_entities)
     found = network.search([embeddings], layout, decoder)
     prediction = peak_memory(lambda: network.search([embeddings], layout, decoder))
-    samples = _samples(n_words, found.spans)
+    samples = _samples(layout, found.spans)
     leaf = embeddings.requires_grad_()
     _update(network, leaf, layout, samples)
     training = peak_memory(lambda: _update(network, leaf, layout, samples))
@@ -88,18 +88,17 @@ def _sentence(n_words: int) -> Tuple[torch.Tensor, Layout]:
     return torch.randn(n_pieces + 2, WIDTH, device=get_torch_default_device()), layout
 
 
-def _samples(n_words: int, entities: "numpy.ndarray") -> Samples:
-    sentences = numpy.asarray([0, n_words])
+def _samples(layout: Layout, entities: "numpy.ndarray") -> Samples:
     samples = sample_spans(
         entities,
         numpy.ones(len(entities), dtype="int64"),
         numpy.zeros((0, 3), dtype="int64"),
         N_RELATION_LABELS,
-        sentences,
-        numpy.zeros(n_words, dtype=bool),
+        layout.sentences,
+        numpy.zeros(len(layout.tokens), dtype=bool),
         Sampling(max_width=MAX_SPAN_WIDTH),
     )
-    return Pairing().choose_pairs(samples, None, sentences)
+    return Pairing().choose_pairs(samples, None, layout)
 
 
 def _update(network: SpertNetwork, embeddings: torch.Tensor, layout: Layout, samples: Samples) -> None:

@@ -125,9 +125,7 @@ class Decoder:
         limits = numpy.repeat(sentences[1:], lengths) - numpy.arange(n_tokens)
         inside = numpy.arange(1, max_width + 1)[:, None] <= limits
         is_entity = inside & self.are_entities(windows.labels, windows.scores, windows.raw > windows.none)
-        chosen = is_entity
-        if self.pairing_threshold is not None:
-            chosen = is_entity | (inside & self.are_paired(windows.none))
+        chosen = inside & self.are_paired(is_entity, windows.none)
         starts, widths = numpy.nonzero(chosen.T)
         found = Found(
             numpy.stack([starts, starts + widths + 1], axis=1),
@@ -159,15 +157,16 @@ class Decoder:
         """
         return is_best & reach(scores, self._entity_minima[labels]) if self._entity_minima.any() else is_best
 
-    def are_paired(self, none: Floats) -> Bools:
-        """Which spans are paired even if they are no entities by themselves.
+    def are_paired(self, is_entity: Bools, none: Floats) -> Bools:
+        """Which spans go on to be paired: entities, and with a threshold of pairing others that may be entities.
 
-        none (Floats): Probabilities that they are none, as the model has them, any shape.
+        is_entity (Bools): Which ones are entities by themselves, any shape.
+        none (Floats): Probabilities that they are none, as the model has them, same shape.
         RETURNS (Bools): Same shape.
         """
         if self.pairing_threshold is None or not self.relations:
-            return numpy.zeros(none.shape, dtype=bool)
-        return 1.0 - none >= self.pairing_threshold
+            return is_entity
+        return is_entity | (1.0 - none >= self.pairing_threshold)
 
     def are_relations(self, columns: Ints, scores: Floats, heads: Ints, tails: Ints) -> Bools:
         """Which pairs have a relation: its score is at or above its threshold, and it is possible.

@@ -8,7 +8,7 @@ from typing import List, Optional
 
 import numpy
 
-from .ml.arrays import NONE, Bools, Floats, Ints, Samples, no_rows
+from .ml.arrays import NONE, Bools, Floats, Ints, Layout, Samples, no_rows
 from .ml.candidates import all_spans, best_spans, both_orders, pairs_by_sentence, ranges
 
 
@@ -54,25 +54,21 @@ class Pairing:
         """Whether it asks what the classifier thinks of the spans."""
         return self.near_misses > 0
 
-    def choose_pairs(
-        self, samples: Samples, none: Optional[Floats], sentences: Ints, documents: Optional[Ints] = None
-    ) -> Samples:
+    def choose_pairs(self, samples: Samples, none: Optional[Floats], layout: Layout) -> Samples:
         """Add negative pairs to the related ones.
 
         samples (Samples): Spans, and those pairs that are related.
         none (Optional[Floats]): What the classifier takes for the probability that each span is not an entity, shape
             (n_spans,); not needed without near misses.
-        sentences (Ints): Bounds of the sentences in visible tokens, shape (n_sentences + 1,).
-        documents (Optional[Ints]): First visible token of each document. By default there is one.
+        layout (Layout): In which sentences and documents the spans lie.
         RETURNS (Samples): The samples with all pairs. Negatives are drawn with numpy's global generator, which spaCy
             seeds.
         """
         starts = samples.spans[:, 0]
-        owners = numpy.searchsorted(sentences, starts, side="right") - 1
-        of_docs = numpy.zeros_like(owners) if documents is None else numpy.searchsorted(documents, starts, side="right")
-        pairs = self._unrelated(samples, owners, of_docs)
-        if none is not None and self.near_misses:
-            pairs = numpy.concatenate([pairs, self._near_misses(samples, none, owners, of_docs)])
+        owners = layout.sentence_of(starts), layout.document_of(starts)
+        pairs = self._unrelated(samples, *owners)
+        if none is not None:
+            pairs = numpy.concatenate([pairs, self._near_misses(samples, none, *owners)])
         return samples.add_unrelated(pairs)
 
     def _unrelated(self, samples: Samples, sentences: Ints, documents: Ints) -> Ints:
@@ -87,7 +83,7 @@ class Pairing:
         n_spans = len(samples.spans)
         related = numpy.sort(_code(samples.pairs, n_spans))
         drawn = [no_rows()]
-        for reach in (0, self.reach) if self.reach else (0,):
+        for reach in sorted({0, self.reach}):
             for found in pairs_by_sentence(
                 samples.spans[pool], sentences[pool], self.max_distance, reach, documents[pool]
             ):

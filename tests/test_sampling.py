@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_spert.ml.arrays import Samples
+from spacy_spert.ml.arrays import Layout, Samples
 from spacy_spert.ml.candidates import (
     all_spans,
     best_spans,
@@ -37,6 +37,13 @@ def samples():
         rows((0, 1), (2, 0), (1, 2)),
         numpy.asarray([[1.0], [0.0], [1.0]], dtype="float32"),
     )
+
+
+def divided(*bounds, documents=()):
+    """Sentences, and where documents begin, of tokens with a wordpiece each."""
+    n_tokens = numpy.arange(bounds[-1] + 1)
+    starts = numpy.asarray(documents, dtype="int64")
+    return Layout(n_tokens[:-1], n_tokens[:-1], n_tokens, numpy.asarray(bounds), documents=starts)
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +200,7 @@ def entities_in_a_row(n, related):
 
 
 def test_negative_pairs_are_all_unrelated_pairs_when_there_are_few():
-    found = Pairing().choose_pairs(entities_in_a_row(3, rows((0, 1), (2, 1))), None, numpy.asarray([0, 3]))
+    found = Pairing().choose_pairs(entities_in_a_row(3, rows((0, 1), (2, 1))), None, divided(0, 3))
     assert tuples(found.pairs) == [(0, 1), (2, 1), (1, 0), (0, 2), (2, 0), (1, 2)]
     assert found.pair_labels[:, 0].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
 
@@ -202,13 +209,13 @@ def test_negative_pairs_are_all_unrelated_pairs_when_there_are_few():
 def test_negative_pairs_are_distinct_and_never_related(seed):
     numpy.random.seed(seed)
     related = rows((0, 1), (5, 4))
-    found = tuples(Pairing(20).choose_pairs(entities_in_a_row(6, related), None, numpy.asarray([0, 6])).pairs)
+    found = tuples(Pairing(20).choose_pairs(entities_in_a_row(6, related), None, divided(0, 6)).pairs)
     assert len(found) == len(set(found)) == 22
     assert found[:2] == tuples(related)
 
 
 def test_negative_pairs_of_nothing():
-    assert Pairing().choose_pairs(Samples.empty(2), None, numpy.asarray([0])).pairs.shape == (0, 2)
+    assert Pairing().choose_pairs(Samples.empty(2), None, divided(0)).pairs.shape == (0, 2)
 
 
 # Samples of a sentence
@@ -230,7 +237,7 @@ def draw(negative_spans=100, negatives=100, weak=False, max_distance=0, **settin
     sampling = Sampling(3, negative_spans, **settings)
     sentences = numpy.asarray([0, 8])
     spans = sample_spans(ENTITIES, ENTITY_LABELS, RELATIONS, 2, sentences, KNOWN[:8], sampling)
-    return Pairing(negatives, weak, max_distance=max_distance).choose_pairs(spans, None, sentences)
+    return Pairing(negatives, weak, max_distance=max_distance).choose_pairs(spans, None, divided(*sentences))
 
 
 def test_entities_come_first_with_their_labels_and_negatives_are_none():
@@ -296,7 +303,7 @@ def test_samples_follow_the_seed(weak):
 def test_sentence_without_entities_has_negative_spans_only():
     nothing, sentences = numpy.zeros(0, dtype="int64"), numpy.asarray([0, 3])
     drawn = sample_spans(rows(), nothing, nothing.reshape(0, 3), 2, sentences, KNOWN[:3], Sampling(2))
-    drawn = Pairing().choose_pairs(drawn, None, sentences)
+    drawn = Pairing().choose_pairs(drawn, None, divided(*sentences))
     assert tuples(drawn.spans) == [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
     assert drawn.span_labels.tolist() == [0] * 5
     assert drawn.pairs.shape == (0, 2)
@@ -372,7 +379,7 @@ def test_sentences_have_samples_of_their_own():
     assert drawn.span_labels.tolist() == [1, 2, 1, 3, *[0] * 11]
     assert tuples(drawn.pairs) == [(1, 0), (2, 3)]
     assert drawn.pair_labels.tolist() == [[1.0, 1.0], [1.0, 0.0]]
-    paired = Pairing().choose_pairs(drawn, None, sentences)
+    paired = Pairing().choose_pairs(drawn, None, divided(*sentences))
     assert tuples(paired.pairs) == [(1, 0), (2, 3), (0, 1), (3, 2)]
     assert paired.pair_labels.tolist() == [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
 
@@ -382,7 +389,7 @@ def test_no_sentences():
     sentences = numpy.asarray([4])
     drawn = sample_spans(rows(), nothing, nothing.reshape(0, 3), 2, sentences, KNOWN[:0], Sampling())
     assert drawn.spans.shape == drawn.pairs.shape == (0, 2)
-    assert Pairing().choose_pairs(drawn, None, sentences).pairs.shape == (0, 2)
+    assert Pairing().choose_pairs(drawn, None, divided(*sentences)).pairs.shape == (0, 2)
 
 
 # Two entities in each of three sentences of 4 tokens. Related: in the first, and across to the second and the third.
@@ -395,7 +402,7 @@ def draw_across(relations=ACROSS_RELATIONS, negative_spans=0, relations_known=Tr
     sampling = Sampling(2, negative_spans, relations_known=relations_known)
     labels = numpy.asarray([1, 2, 3, 1, 2, 3])
     drawn = sample_spans(ACROSS, labels, relations, 2, ACROSS_BOUNDS, KNOWN[:12], sampling)
-    drawn = Pairing(**pairing).choose_pairs(drawn, None, ACROSS_BOUNDS)
+    drawn = Pairing(**pairing).choose_pairs(drawn, None, divided(*ACROSS_BOUNDS))
     spans = tuples(drawn.spans)
     pairs = [(spans[head], spans[tail]) for head, tail in drawn.pairs.tolist()]
     assert len(set(pairs)) == len(pairs)
@@ -483,15 +490,15 @@ SPANS = rows((0, 1), (0, 2), (4, 5), (6, 7), (12, 13), (7, 8))
 NONES = numpy.asarray([0.1, 0.5, 0.95, 0.2, 0.3, 0.7], dtype="float32")
 
 
-def near(near_misses=20, documents=None, known=True, **pairing):
+def near(near_misses=20, documents=(), known=True, **pairing):
     """An entity, a span that looks like one, one that does not; then two entities and one that looks like one."""
     labels = numpy.asarray([1, 0, 0, 2, 1, 0])
     can_pair = numpy.full(6, known)
     samples = Samples(SPANS, labels, can_pair, rows(), numpy.zeros((0, 1), dtype="float32"))
-    sentences = numpy.asarray([0, 6, 14])
-    chosen = Pairing(near_misses=near_misses, **pairing).choose_pairs(samples, NONES, sentences, documents)
+    layout = divided(0, 6, 14, documents=documents)
+    chosen = Pairing(near_misses=near_misses, **pairing).choose_pairs(samples, NONES, layout)
     assert not chosen.pair_labels.any()
-    negatives = Pairing(**pairing).choose_pairs(samples, NONES, sentences, documents)
+    negatives = Pairing(near_misses=0, **pairing).choose_pairs(samples, None, layout)
     return tuples(chosen.pairs[len(negatives.pairs) :])
 
 
@@ -516,7 +523,7 @@ def test_no_near_misses():
     assert near(max_none=0.0) == near(near_misses=0) == near(known=False) == []
     assert Pairing(near_misses=5).uses_scores and not Pairing().uses_scores
     nothing = numpy.zeros(0, dtype="float32")
-    found = Pairing(near_misses=5).choose_pairs(Samples.empty(1), nothing, numpy.asarray([0]))
+    found = Pairing(near_misses=5).choose_pairs(Samples.empty(1), nothing, divided(0))
     assert found.pairs.shape == (0, 2)
 
 
@@ -530,7 +537,7 @@ def test_near_misses_within_reach():
 
 
 def test_near_misses_of_other_documents_are_not_paired():
-    assert near(reach=1, documents=numpy.asarray([0, 6])) == near()
+    assert near(reach=1, documents=[0, 6]) == near()
 
 
 @pytest.mark.parametrize("negatives, n_pairs", [(0, 0), (1, 0), (2, 2 + 2), (4, 4 + 2), (100, 4 + 2)])

@@ -2,7 +2,6 @@
 
 import logging
 
-import numpy
 import pytest
 import spacy
 from spacy.tokens import Doc, Span
@@ -137,9 +136,9 @@ def test_samples_lie_within_the_scope(scope):
     _, layout = get_layout(spert.model.ops, docs, spert.model.get_ref("tok2vec").predict(docs))
     assert layout.documents.tolist() == [0, 10, 18]
     related = spert.get_samples(examples, layout)
-    samples = make_pairing(spert.cfg).choose_pairs(related, None, layout.sentences, layout.documents)
+    samples = make_pairing(spert.cfg).choose_pairs(related, None, layout)
     owners = layout.sentence_of(samples.spans[:, 0])[samples.pairs]
-    documents = numpy.searchsorted(layout.documents, samples.spans[:, 0], side="right")[samples.pairs]
+    documents = layout.document_of(samples.spans[:, 0])[samples.pairs]
     assert (documents[:, 0] == documents[:, 1]).all()
     # Pairs of entities of the three documents, in both orders.
     expected = {"sentence": 2, 1: 2 * (1 + 2 + 2) + 2, "document": 4 * 3 + 2 + 2}[scope]

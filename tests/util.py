@@ -331,7 +331,7 @@ def make_samples(spert, examples):
     sentences = numpy.unique(numpy.searchsorted(tokens, sentence_bounds(docs)))
     n_tokens = numpy.arange(len(tokens) + 1)
     layout = Layout(tokens, n_tokens[:-1], n_tokens, sentences)
-    return make_pairing(spert.cfg).choose_pairs(spert.get_samples(examples, layout), None, sentences)
+    return make_pairing(spert.cfg).choose_pairs(spert.get_samples(examples, layout), None, layout)
 
 
 def visible_tokens(doc):

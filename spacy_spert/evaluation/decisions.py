@@ -101,13 +101,12 @@ def apply_decisions(decisions: Decisions, scored: Scored, symmetric_labels: Coll
     entities = paired = numpy.ones(len(entity_scores), dtype=bool)
     if not scored.given:
         entities = paired = decoder.are_entities(labels, entity_scores.astype("float32"), scored.is_entity)
-        if scored.logits is not None:
-            paired = entities | decoder.are_paired(softmax(scored.logits)[:, 0].astype("float32"))
+        if decisions.pairing is not None and scored.logits is not None:
+            paired = decoder.are_paired(entities, softmax(scored.logits)[:, 0].astype("float32"))
     heads, tails = labels[scored.pairs.T]
     relations = decoder.are_relations(scored.relations.columns, relation_scores.astype("float32"), heads, tails)
     relations &= paired[scored.pairs].all(axis=1)
     if decisions.pairing is not None:
-        entities = entities.copy()
         entities[scored.pairs[relations]] = True
     return Applied(entity_scores, relation_scores, entities, relations)
 

@@ -68,6 +68,14 @@ class Layout:
         """
         return numpy.searchsorted(self.sentences, tokens, side="right") - 1
 
+    def document_of(self, tokens: Ints) -> Ints:
+        """A number for each token that only tokens of the same document share.
+
+        tokens (Ints): Visible tokens, any shape.
+        RETURNS (Ints): Ascending with the documents, same shape.
+        """
+        return numpy.searchsorted(self.documents, tokens, side="right")
+
     def visible(self, spans: Ints) -> Ints:
         """Trim spans to the visible tokens, and count in these.
 

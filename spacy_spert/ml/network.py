@@ -13,6 +13,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+from ..sampling import Pairing
 from .arrays import N_SHAPES, Floats, Found, Given, Ints, Layout, Samples, Scores, Windows, no_rows
 from .candidates import both_orders
 from .encoded import Encoded, bring_together
@@ -27,17 +28,6 @@ from .span_head import SpanHeadBuilder
 # about this many numbers at a time.
 BLOCK_TOKENS = 1024
 BLOCK_NUMBERS = 2**20
-
-
-class PairChoice(Protocol):
-    """What the network asks of the one who chooses the pairs to learn from."""
-
-    @property
-    def uses_scores(self) -> bool: ...
-
-    def choose_pairs(
-        self, samples: Samples, none: Optional[Floats], sentences: Ints, documents: Optional[Ints] = None
-    ) -> Samples: ...
 
 
 class Decisions(Protocol):
@@ -245,7 +235,7 @@ class SpertNetwork(nn.Module):
         states: List[Tensor],
         layout: Layout,
         samples: Samples,
-        pairing: Optional[PairChoice] = None,
+        pairing: Optional[Pairing] = None,
         passes: int = 1,
     ) -> Tuple[Tensor, Tensor, Samples]:
         """Score the samples of a training batch.
@@ -253,7 +243,7 @@ class SpertNetwork(nn.Module):
         states (List[Tensor]): Embeddings as the encoder gives them, each (n_rows, width).
         layout (Layout): Indices into the concatenation of states.
         samples (Samples): Spans and pairs.
-        pairing (Optional[PairChoice]): Chooses further pairs of these spans; by default there are none.
+        pairing (Optional[Pairing]): Chooses further pairs of these spans; by default there are none.
         passes (int): How often to score them, each time with a dropout of its own.
         RETURNS (Tuple[Tensor, Tensor, Samples]): Logits of the spans, shape (passes * n_spans, 1 + n_entity_labels),
             and of the pairs, shape (passes * n_pairs, n_relation_labels), one pass after the other, and the samples
@@ -264,7 +254,7 @@ class SpertNetwork(nn.Module):
         features, span_logits = self.classify(encoded, samples.spans, given, is_train=True)
         if pairing is not None and self.relation_head is not None:
             none = to_host(span_logits.detach().softmax(dim=1)[:, 0]) if pairing.uses_scores else None
-            samples = pairing.choose_pairs(samples, none, layout.sentences, layout.documents)
+            samples = pairing.choose_pairs(samples, none, layout)
         pair_logits = self.score_pairs(encoded, samples.spans, features, samples.pairs, is_train=True)
         for _ in range(passes - 1):
             if self.mixer is not None:
