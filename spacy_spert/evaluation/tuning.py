@@ -1,7 +1,8 @@
 """Thresholds, calibration and type constraints fitted to candidates, part by part. Knows no spaCy.
 
 A part is taken only if it helps where it was not fitted: the documents are dealt into folds, and what is fitted to all
-folds but one decides in that one.
+folds but one decides in that one. Thresholds must raise F1 by more than the standard error of the difference: near its
+best F1 is flat, so that without evidence they would trade precision for recall, or recall for precision, for nothing.
 """
 
 from collections import Counter
@@ -34,6 +35,7 @@ class Options:
     strength (float): How strongly calibration is held at what is known without the label.
     offset (bool): Whether relations get an offset beside the slope.
     min_share (float): Smallest share of a label's relations that makes a type possible.
+    margin (float): By how many standard errors thresholds must raise F1 to be taken.
     symmetric_labels (Collection[str]): Relation labels without direction.
     known (Optional[FrozenSet[str]]): The component's labels of entities and relations; by default all that occur.
     """
@@ -47,6 +49,7 @@ class Options:
     strength: float = 5.0
     offset: bool = True
     min_share: float = 0.01
+    margin: float = 1.0
     symmetric_labels: Collection[str] = ()
     known: Optional[FrozenSet[str]] = None
 
@@ -86,7 +89,7 @@ class Tuning(NamedTuple):
 
 
 Fit = Callable[[Decisions, Scored, Options], Decisions]
-Judge = Callable[[Outcome, Outcome, Target], bool]
+Judge = Callable[[Outcome, Outcome, Options], bool]
 
 
 class _Stage(NamedTuple):
@@ -126,7 +129,7 @@ def tune(scored: Scored, before: Decisions, options: Options) -> Tuning:
             decided = [(fold, _fit(trial, scored.select(~fold), before)) for fold in folds]
             fitted = _fit(trial, scored, before)
             crossed, on_all = outcome(scored, decided, options), outcome(scored, [(everything, fitted)], options)
-            if stage.helps(expected, crossed, options.target) and _is_kept(measured, on_all, options.target):
+            if stage.helps(expected, crossed, options) and _is_kept(measured, on_all, options):
                 tried.append((_value(crossed, options.target), trial, crossed, fitted))
         if tried:
             _, taken, expected, after = max(tried, key=lambda each: each[0])
@@ -327,24 +330,47 @@ def _value(result: Outcome, target: Target) -> Tuple[Tuple[float, ...], Tuple[fl
     return target.value(result.relations.sum(axis=(0, 1))), target.value(result.entities.sum(axis=(0, 1)))
 
 
-def _is_kept(one: Outcome, other: Outcome, target: Target) -> bool:
-    return all(new >= old for old, new in zip(_value(one, target), _value(other, target)))
+def standard_error(one: Ints, other: Ints) -> float:
+    """Say how far a difference of F1 is off by the choice of documents, to first order.
+
+    one (Ints): True positives, false positives and false negatives of each document, shape (n_documents, 3).
+    other (Ints): Those of other settings, of the same shape.
+    RETURNS (float): The standard error of the difference of the two F1.
+    """
+    pulls = []
+    for counts in (one, other):
+        right, all_ = 2.0 * counts[:, 0], 2.0 * counts[:, 0] + counts[:, 1] + counts[:, 2]
+        total = max(float(all_.sum()), 1.0)
+        pulls.append((right - right.sum() / total * all_) / total)
+    return float(numpy.sqrt(((pulls[1] - pulls[0]) ** 2).sum()))
 
 
-def _raises_entities(one: Outcome, other: Outcome, target: Target) -> bool:
-    return _is_kept(one, other, target) and _value(other, target)[1] > _value(one, target)[1]
+def _is_kept(one: Outcome, other: Outcome, options: Options) -> bool:
+    return all(new >= old for old, new in zip(_value(one, options.target), _value(other, options.target)))
 
 
-def _raises_relations(one: Outcome, other: Outcome, target: Target) -> bool:
-    return _is_kept(one, other, target) and _value(other, target)[0] > _value(one, target)[0]
+def _raises_entities(one: Outcome, other: Outcome, options: Options) -> bool:
+    return _is_kept(one, other, options) and _raises(one.entities, other.entities, options)
 
 
-def _calibrates_entities(one: Outcome, other: Outcome, target: Target) -> bool:
-    return _is_kept(one, other, target) and other.entity_error < one.entity_error
+def _raises_relations(one: Outcome, other: Outcome, options: Options) -> bool:
+    return _is_kept(one, other, options) and _raises(one.relations, other.relations, options)
 
 
-def _calibrates_relations(one: Outcome, other: Outcome, target: Target) -> bool:
-    return _is_kept(one, other, target) and other.relation_error < one.relation_error
+def _raises(one: Ints, other: Ints, options: Options) -> bool:
+    one, other = one.sum(axis=1), other.sum(axis=1)
+    old, new = (options.target.value(counts.sum(axis=0)) for counts in (one, other))
+    if options.target.precision is not None:
+        return new > old
+    return new[0] - old[0] > options.margin * standard_error(one, other)
+
+
+def _calibrates_entities(one: Outcome, other: Outcome, options: Options) -> bool:
+    return _is_kept(one, other, options) and other.entity_error < one.entity_error
+
+
+def _calibrates_relations(one: Outcome, other: Outcome, options: Options) -> bool:
+    return _is_kept(one, other, options) and other.relation_error < one.relation_error
 
 
 def _column(candidates: Candidates, label: str) -> int:

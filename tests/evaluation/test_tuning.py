@@ -7,6 +7,7 @@ import pytest
 
 from spacy_spert.decoding import Decoder
 from spacy_spert.evaluation.calibration import calibration_error, sigmoid
+from spacy_spert.evaluation.comparison import bootstrap
 from spacy_spert.evaluation.decisions import (
     Decisions,
     apply_decisions,
@@ -26,6 +27,7 @@ from spacy_spert.evaluation.tuning import (
     fit_types,
     move_threshold,
     outcome,
+    standard_error,
     tune,
 )
 from spacy_spert.settings import DEFAULTS, check_settings
@@ -313,7 +315,7 @@ def f1(counts):
 
 def test_tuning_raises_the_target_and_calibrates():
     scored = noisy(400)
-    tuning = tune(scored, BEFORE, Options(floor=0.001))
+    tuning = tune(scored, Decisions(0.9), Options(floor=0.001))
     assert tuning.taken == ["calibration of relations", "thresholds of relations"]
     # The entities are all right, and have no logits.
     assert tuning.refused == ["calibration of entities", "thresholds of entities"]
@@ -336,6 +338,23 @@ def test_what_does_not_help_elsewhere_is_refused():
     tuning = tune(scored, before, Options(parts=["relations"], shrinkage=0.0))
     assert tuning.taken == [] and tuning.refused == ["thresholds of relations"]
     assert tuning.after == before and tuning.expected is tuning.measured
+
+
+def test_thresholds_that_gain_too_little_for_their_standard_error_are_refused():
+    scored, options = noisy(400), Options(parts=["relations"], floor=0.001, margin=0.0)
+    taken = tune(scored, Decisions(0.1), options)
+    gain = f1(taken.expected.relations) - f1(taken.measured.relations)
+    margin = gain / standard_error(*(each.relations.sum(axis=1) for each in (taken.measured, taken.expected)))
+    assert taken.taken == ["thresholds of relations"] and margin > 0.5
+    assert tune(scored, Decisions(0.1), replace(options, margin=margin - 0.01)).taken == taken.taken
+    assert tune(scored, Decisions(0.1), replace(options, margin=margin + 0.01)).refused == taken.taken
+
+
+def test_standard_error_is_that_of_the_bootstrap():
+    one, other = numpy.random.default_rng(0).poisson([[3, 1, 1], [3, 2, 1]], (300, 2, 3)).swapaxes(0, 1)
+    low, high = bootstrap(one[:, None], other[:, None])["F"][2:]
+    assert standard_error(one, other) == pytest.approx((high - low) / (2 * 1.96), rel=0.05)
+    assert standard_error(one, one) == standard_error(one[:0], other[:0]) == 0.0
 
 
 @pytest.mark.parametrize("precision", [None, 0.5, 0.9])
