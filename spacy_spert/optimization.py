@@ -115,8 +115,8 @@ def quantize(graph: bytes) -> bytes:
     """Have a graph compute matrix products with fixed weights in int8.
 
     The scales of weights are fixed, one for each column; those of inputs are found as they come. Embeddings, norms,
-    and products of two inputs stay in float32. Weights have seven bits, so that sums can't overflow on processors
-    without instructions of their own for this.
+    and products of two inputs stay in float32. Weights are unsigned like the inputs, with their zero in the middle: on
+    processors without instructions of their own for this, sums of signed ones could overflow.
 
     graph (bytes): The graph.
     RETURNS (bytes): The new graph.
@@ -132,8 +132,8 @@ def quantize(graph: bytes) -> bytes:
             path,
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
+            weight_type=QuantType.QUInt8,
+            extra_options={"WeightSymmetric": True},
         )
         quantized = path.read_bytes()
     if not any(node.op_type == "MatMulInteger" for node in onnx.load_from_string(quantized).graph.node):

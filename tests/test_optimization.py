@@ -137,12 +137,13 @@ class TestInt8:
         assert after.count("MatMulInteger") == 12 and after.count("MatMul") == 4
         assert not {"QLinearMatMul", "QAttention", "QuantizeLinear"} & set(after)
 
-    def test_a_scale_for_each_column_and_seven_bits(self, int8):
+    def test_a_scale_for_each_column_and_the_zero_in_the_middle(self, int8):
         tensors = {each.name: onnx.numpy_helper.to_array(each) for each in _initializers(int8)}
         weights = {name: value for name, value in tensors.items() if name.endswith("_quantized")}
         assert len(weights) == 12
         for name, weight in weights.items():
-            assert weight.dtype == numpy.int8 and weight.min() >= -64 and weight.max() <= 64
+            assert weight.dtype == numpy.uint8 and weight.min() < 64 and 192 < weight.max() <= 255
+            assert (tensors[name.replace("_quantized", "_zero_point")] == 127).all()
             assert tensors[name.replace("_quantized", "_scale")].shape == weight.shape[1:]
 
     def test_embeddings_stay_in_float32(self, int8):
