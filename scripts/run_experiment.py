@@ -14,10 +14,13 @@ from typing import Annotated, Any, Dict, List, Optional
 import spacy
 import srsly
 import typer
-from spacy.cli._util import parse_config_overrides
-from spacy.cli.find_threshold import find_threshold
+from spacy.cli._util import parse_config_overrides, setup_gpu
 from spacy.tokens import DocBin
+from spacy.util import resolve_dot_names
 from wasabi import msg
+
+# Gives the pipeline the sentence marks of the data.
+MARKS_READER = "spacy-spert.Corpus.v1"
 
 app = typer.Typer()
 
@@ -33,9 +36,7 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Folder for the scores")] = Path("metrics"),
     training: Annotated[Path, typer.Option(help="Folder for the models")] = Path("training"),
     keep_models: Annotated[bool, typer.Option(help="Keep the trained models")] = False,
-    thresholds: Annotated[
-        bool, typer.Option(help="Look for the relation threshold with the best strict F1, as `spacy find-threshold`")
-    ] = False,
+    thresholds: Annotated[bool, typer.Option(help="Look for the relation threshold with the best strict F1")] = False,
 ) -> None:
     """
     Run an experiment. Further options are settings for all variants, as in
@@ -60,7 +61,7 @@ def main(
             run = {"variant": name, "seed": int(seed), "config": config, "settings": settings}
             run["scores"] = train_and_score(config, settings, int(seed), model, gpu_id)
             if thresholds:
-                run["best"] = best_threshold(model / "model-last", settings["paths.dev"], gpu_id)
+                run["best"] = best_threshold(model / "model-last", gpu_id)
             scores.parent.mkdir(parents=True, exist_ok=True)
             srsly.write_json(scores, run)
             if not keep_models:
@@ -103,31 +104,35 @@ def train_and_score(config: str, settings: Dict[str, Any], seed: int, model: Pat
     for key, value in settings.items():
         train += [f"--{key}", value if isinstance(value, str) else srsly.json_dumps(value)]
     _spacy(train)
-    _spacy(["spert", "evaluate", str(model / "model-last"), settings["paths.dev"], "--output", str(output), *common])
+    evaluate = ["spert", "evaluate", str(model / "model-last"), settings["paths.dev"], "--output", str(output), *common]
+    if settings.get("corpora.dev.@readers") == MARKS_READER:
+        evaluate.append("--given-sentences")
+    _spacy(evaluate)
     scores: Dict[str, Any] = srsly.read_json(output)
     return scores
 
 
-def best_threshold(model: Path, dev: str, gpu_id: int) -> Dict[str, float]:
+def best_threshold(model: Path, gpu_id: int) -> Dict[str, float]:
     """The common threshold of relations with the best strict F1, of 0.0, 0.1 and so on.
 
-    It is chosen on the data that it is scored on: a bound for what another threshold could give.
+    The data are read as in training, with their sentence marks if the reader gives these, which `spacy find-threshold`
+    can't. It is chosen on the data that it is scored on: a bound for what another threshold could give.
 
     model (Path): Folder of the model.
-    dev (str): The data to score on.
     gpu_id (int): GPU ID, or -1 for CPU.
     RETURNS (Dict[str, float]): The threshold and its score.
     """
-    threshold, score, _ = find_threshold(
-        model,
-        Path(dev),
-        pipe_name="spert",
-        threshold_key="relation_threshold",
-        scores_key="rels_strict_f",
-        n_trials=11,
-        use_gpu=gpu_id,
-    )
-    return {"threshold": threshold, "rels_strict_f": score}
+    setup_gpu(gpu_id)
+    nlp = spacy.load(model)
+    config = nlp.config.interpolate()
+    (read_dev,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
+    settings: Any = nlp.get_pipe("spert").cfg  # type: ignore[attr-defined]
+    scores = {}
+    for tenths in range(11):
+        settings["relation_threshold"] = tenths / 10
+        scores[tenths / 10] = float(nlp.evaluate(read_dev(nlp))["rels_strict_f"])
+    threshold = max(scores, key=lambda each: scores[each])
+    return {"threshold": threshold, "rels_strict_f": scores[threshold]}
 
 
 def _spacy(arguments: List[str]) -> None:

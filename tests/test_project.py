@@ -66,7 +66,7 @@ def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus,
     plan = {
         "config": str(ROOT / "configs" / "spert.cfg"),
         "epochs": 9,
-        "set": {"paths.train": str(corpus), "paths.dev": str(corpus)},
+        "set": {"paths.train": str(corpus), "paths.dev": str(corpus), "corpora.dev.@readers": "spacy-spert.Corpus.v1"},
         "variants": {"plus": {"config": str(ROOT / "configs" / "spert_plus_small.cfg"), "epochs": 1}},
     }
     srsly.write_yaml(tmp_path / "tiny.yml", plan)
@@ -79,6 +79,8 @@ def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus,
     steps = run["settings"]["training.max_steps"]
     assert run["settings"]["training.optimizer.head_learn_rate.total_steps"] == steps < 9
     assert run["config"].endswith("spert_plus_small.cfg")
+    # As the reader gives the pipeline the marks.
+    assert run["scores"]["settings"]["given_sentences"] is True
     assert set(run["best"]) == {"threshold", "rels_strict_f"} and 0 <= run["best"]["threshold"] <= 1
 
 
