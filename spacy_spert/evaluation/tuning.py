@@ -310,6 +310,21 @@ def fit_relation_thresholds(decisions: Decisions, scored: Scored, options: Optio
     return replace(decisions, common=common, relations=thresholds)
 
 
+def standard_error(one: Ints, other: Ints) -> float:
+    """Say how far a difference of F1 is off by the choice of documents, to first order.
+
+    one (Ints): True positives, false positives and false negatives of each document, shape (n_documents, 3).
+    other (Ints): Those of other settings, of the same shape.
+    RETURNS (float): The standard error of the difference of the two F1.
+    """
+    pulls = []
+    for counts in (one, other):
+        right, all_ = 2.0 * counts[:, 0], 2.0 * counts[:, 0] + counts[:, 1] + counts[:, 2]
+        total = max(float(all_.sum()), 1.0)
+        pulls.append((right - right.sum() / total * all_) / total)
+    return float(numpy.sqrt(((pulls[1] - pulls[0]) ** 2).sum()))
+
+
 def _steps(stage: _Stage, options: Options) -> List[_Step]:
     """Ways to fit. Where it was not fitted, a precision is often missed by a little, so that higher ones are tried."""
     precision = options.target.precision
@@ -328,21 +343,6 @@ def _fit(steps: Sequence[_Step], scored: Scored, before: Decisions) -> Decisions
 def _value(result: Outcome, target: Target) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
     """Rate relations and entities."""
     return target.value(result.relations.sum(axis=(0, 1))), target.value(result.entities.sum(axis=(0, 1)))
-
-
-def standard_error(one: Ints, other: Ints) -> float:
-    """Say how far a difference of F1 is off by the choice of documents, to first order.
-
-    one (Ints): True positives, false positives and false negatives of each document, shape (n_documents, 3).
-    other (Ints): Those of other settings, of the same shape.
-    RETURNS (float): The standard error of the difference of the two F1.
-    """
-    pulls = []
-    for counts in (one, other):
-        right, all_ = 2.0 * counts[:, 0], 2.0 * counts[:, 0] + counts[:, 1] + counts[:, 2]
-        total = max(float(all_.sum()), 1.0)
-        pulls.append((right - right.sum() / total * all_) / total)
-    return float(numpy.sqrt(((pulls[1] - pulls[0]) ** 2).sum()))
 
 
 def _is_kept(one: Outcome, other: Outcome, options: Options) -> bool:
