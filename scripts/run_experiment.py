@@ -105,7 +105,8 @@ def train_and_score(config: str, settings: Dict[str, Any], seed: int, model: Pat
         train += [f"--{key}", value if isinstance(value, str) else srsly.json_dumps(value)]
     _spacy(train)
     evaluate = ["spert", "evaluate", str(model / "model-last"), settings["paths.dev"], "--output", str(output), *common]
-    if settings.get("corpora.dev.@readers") == MARKS_READER:
+    trained = spacy.util.load_config(model / "model-last" / "config.cfg")
+    if trained["corpora"]["dev"]["@readers"] == MARKS_READER:
         evaluate.append("--given-sentences")
     _spacy(evaluate)
     scores: Dict[str, Any] = srsly.read_json(output)
