@@ -224,6 +224,8 @@ class TokenMap:
         self._visible = visible_tokens(source)
         # Beside the tokens touched, whether they begin and end where the token of the source does.
         self.first, self.after, self._begins, self._ends = _touched(source, target, example)
+        # A span is asked for with each of its relations.
+        self._places: Dict[Tuple[int, int], Place] = {}
 
     def place(self, span: Span) -> Place:
         """Find a span in the target.
@@ -231,9 +233,15 @@ class TokenMap:
         span (Span): A span of the source.
         RETURNS (Place): Where it lies.
         """
-        start, end = trim(span.start, span.end, self._visible)
+        bounds = (span.start, span.end)
+        if bounds not in self._places:
+            self._places[bounds] = self._find(*bounds)
+        return self._places[bounds]
+
+    def _find(self, first: int, after: int) -> Place:
+        start, end = trim(first, after, self._visible)
         if start == end:
-            start, end = span.start, span.end
+            start, end = first, after
         if start == end:
             return Place(-1, -1, (start, end))
         first, after = int(self.first[start]), int(self.after[end - 1])

@@ -156,6 +156,7 @@ class Annotation:
         self._symmetric_labels = symmetric_labels
         self._symmetric = symmetric
         self._unknown = numpy.zeros(0, dtype=bool) if unknown is None else unknown
+        self._has_unknown = bool(self._unknown.any())
         self.uncertain: Set[Labelled] = set()
 
     def spans(self) -> Iterator[Labelled]:
@@ -178,7 +179,7 @@ class Annotation:
                 yield self._noted((label, (ends[1], ends[0])), head, tail)
 
     def _noted(self, item: Labelled, *spans: Span) -> Labelled:
-        places = map(self._map.place, spans)
+        places = map(self._map.place, spans if self._has_unknown else ())
         if any(self._unknown[place.start : place.end].any() for place in places):
             self.uncertain.add(item)
         return item

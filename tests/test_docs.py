@@ -10,12 +10,12 @@ import contextlib
 import importlib
 import inspect
 import io
+import os
 import re
 import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from functools import partial
 from inspect import signature
@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import catalogue
+import forked
 import pytest
 import spacy
 import srsly
@@ -135,10 +136,11 @@ def lines_of(code):
 @contextlib.contextmanager
 def serving(arguments, port):
     """`spacy spert serve` in a process of its own."""
-    with subprocess.Popen([sys.executable, "-m", "spacy", *arguments], stdout=subprocess.DEVNULL) as process:
+    with open(os.devnull, "wb") as nothing:
+        process = forked.start(["-m", "spacy", *arguments], stdout=nothing)
         try:
             for _ in range(1200):
-                assert process.poll() is None, "the service has ended"
+                assert process.is_alive(), "the service has ended"
                 with contextlib.suppress(OSError), urlopen(f"http://localhost:{port}/health", timeout=10) as answer:
                     if answer.status == 200:
                         break
@@ -146,6 +148,7 @@ def serving(arguments, port):
             yield
         finally:
             process.terminate()
+            process.join(60)
 
 
 def run_command(line, adapt, port, stack):

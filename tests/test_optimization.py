@@ -3,9 +3,9 @@
 import copy
 import logging
 import pickle
-import subprocess
 import sys
 
+import forked
 import numpy
 import onnx
 import pytest
@@ -215,10 +215,8 @@ class TestAsAPipeline:
             "import sys; sys.modules['onnx'] = None; import spacy; nlp = spacy.load(sys.argv[1]); nlp('Ann works .'); "
             "assert 'spacy_spert.optimization' not in sys.modules and 'spacy_spert.evaluation' not in sys.modules"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code, tmp_path / "saved"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        done = forked.run(["-c", code, tmp_path / "saved"])
+        assert done.returncode == 0, done.stderr.decode()
 
     def test_max_batch_items_are_kept(self, encoder):
         nlp = initialize(make_nlp(encoder))

@@ -5,12 +5,12 @@ import importlib.util
 import json
 import pkgutil
 import re
-import subprocess
 import sys
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import forked
 import pytest
 import spacy
 from packaging.requirements import Requirement
@@ -208,6 +208,4 @@ for name in sys.argv[1:]:
     os.waitpid(child, 0)
 print(json.dumps(results))
 """
-    command = [sys.executable, "-W", "ignore", "-c", code, *MODULES]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(result.stdout) == dict.fromkeys(MODULES, "")
+    assert json.loads(forked.run(["-c", code, *MODULES]).stdout) == dict.fromkeys(MODULES, "")

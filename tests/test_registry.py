@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import distribution
 
+import forked
 import pytest
 import spacy
 from spacy.language import Language
@@ -222,10 +223,10 @@ def test_the_factory_registers_no_relations(fresh):
 
 
 def run(code):
-    """What a new interpreter prints last."""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.splitlines()[-1]
+    """What an interpreter that has not imported the package prints last."""
+    result = forked.run(["-c", code])
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout.decode().splitlines()[-1]
 
 
 OTHER = """

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
+import forked
 import pytest
 from util import TEXTS, prediction
 
@@ -52,9 +51,13 @@ print(json.dumps(found))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_only_workers_of_a_component_get_one_thread():
-    command = [sys.executable, "-W", "ignore", "-c", CHILDREN]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    assert json.loads(result.stdout) == {"imported": [3, 3], "made": [3, 1], "parent": 3, "gone": [3, 3]}
+    found = json.loads(forked.run(["-c", CHILDREN]).stdout)
+    assert found == {
+        "imported": [3, 3],
+        "made": [3, 1],
+        "parent": 3,
+        "gone": [3, 3],
+    }
 
 
 def test_processes_after_a_prediction(trained):

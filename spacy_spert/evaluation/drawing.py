@@ -232,9 +232,12 @@ class _Box:
 def _stack(arcs: List[_Arc]) -> None:
     """Put arcs above those that they reach across, the short ones lowest."""
     arcs.sort(key=lambda arc: (arc.ends[1] - arc.ends[0], arc.ends))
-    for i, arc in enumerate(arcs):
-        below = (other.level for other in arcs[:i] if arc.ends[0] < other.ends[1] and other.ends[0] < arc.ends[1])
-        arc.level = max(below, default=0) + 1
+    # Of each gap between neighbours, the highest arc so far.
+    heights = [0] * max((arc.ends[1] for arc in arcs), default=0)
+    for arc in arcs:
+        first, last = arc.ends
+        arc.level = max(heights[first:last], default=0) + 1
+        heights[first:last] = [arc.level] * (last - first)
 
 
 def _set_legs(boxes: Sequence[_Box], arcs: Sequence[_Arc]) -> None:

@@ -1,7 +1,5 @@
-import subprocess
-import sys
-
 import click
+import forked
 import pytest
 import spacy
 import srsly
@@ -155,8 +153,8 @@ def test_to_stdout(paths, option):
 
 def test_to_stdout_by_its_name(paths):
     """What /dev/stdout leads to gets the output alone, too."""
-    command = [sys.executable, "-m", "spacy", "spert", "evaluate", *map(str, paths), "--output", "/dev/stdout"]
-    done = subprocess.run(command, capture_output=True, check=True)
+    done = forked.run(["-m", "spacy", "spert", "evaluate", *paths, "--output", "/dev/stdout"])
+    assert done.returncode == 0, done.stderr.decode()
     assert srsly.json_loads(done.stdout)["counts"]["rels"]["works_for"]["support"] == 2
     assert b"Errors by kind" in done.stderr
 

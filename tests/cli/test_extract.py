@@ -2,7 +2,6 @@ import csv
 import io
 import json
 import os
-import resource
 import shlex
 import shutil
 import signal
@@ -10,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import forked
 import pytest
 import spacy
 from hostile import NO_JSON, changed_anywhere, dump
@@ -46,7 +47,22 @@ def printed(result):
 
 
 def command(*args):
-    return [sys.executable, "-m", "spacy", "spert", "extract", *map(str, args)]
+    return ["-m", "spacy", "spert", "extract", *map(str, args)]
+
+
+@contextmanager
+def pipe():
+    reader, writer = os.pipe()
+    with open(reader, "rb") as reads, open(writer, "wb") as writes:
+        yield reads, writes
+
+
+def wait_for_lines(path, n, process):
+    """Until so many are written. The process must be running."""
+    deadline = time.monotonic() + 300
+    while not (path.exists() and path.read_bytes().count(b"\n") >= n):
+        assert process.exitcode is None and time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def read(path):
@@ -485,23 +501,16 @@ def test_two_runs_on_one_output(tmp_path, model, source):
     locked = "is being written by another run"
     messages = {"--force": locked, "--resume": locked, None: "exists. Use --resume"}
     output = tmp_path / "out.jsonl"
-    with subprocess.Popen(
-        command(model, "-", output, "--from", "jsonl", "--batch-size", 1),
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdin
-        process.stdin.write(source.read_bytes())
-        process.stdin.flush()
-        deadline = time.monotonic() + 300
-        while not (output.exists() and output.read_bytes().count(b"\n") >= len(WORDS) - 1):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
+    with pipe() as (reader, writer):
+        process = forked.start(command(model, "-", output, "--from", "jsonl", "--batch-size", 1), stdin=reader)
+        writer.write(source.read_bytes())
+        writer.flush()
+        wait_for_lines(output, len(WORDS) - 1, process)
         for option, message in messages.items():
             result = run(model, source, output, *filter(None, [option]))
             assert result.exit_code == 1 and message in printed(result)
-        process.stdin.close()
-        assert process.wait(200) == 0
+    process.join(200)
+    assert process.exitcode == 0
     assert [record["meta"]["n"] for record in read(output)] == list(range(len(WORDS)))
 
 
@@ -549,22 +558,21 @@ def test_sentence_marks(tmp_path, model):
 
 @pytest.mark.parametrize(
     "closed, arguments, message",
-    [
-        ("<&-", "- OUT", "stdin is closed"),
-        (">&-", "IN -", "stdout is closed"),
-        ("2>&-", "IN -", ""),
-    ],
+    [("stdin", "- OUT", "stdin is closed"), ("stdout", "IN -", "stdout is closed")],
 )
 def test_closed_pipes(tmp_path, model, source, closed, arguments, message):
-    output = tmp_path / "out.jsonl"
-    names = {"IN": source, "OUT": output}
+    names = {"IN": source, "OUT": tmp_path / "out.jsonl"}
     paths = [names.get(name, name) for name in arguments.split()]
-    line = shlex.join(command(model, *paths, "--from", "jsonl", "--to", "jsonl"))
-    done = subprocess.run(["sh", "-c", f"{line} {closed}"], capture_output=True, text=True)
-    assert message in done.stderr and "Traceback" not in done.stderr
-    assert done.returncode == (1 if "is closed" in message else 0)
-    if done.returncode == 0:
-        assert [json.loads(each)["meta"]["n"] for each in done.stdout.splitlines()] == list(range(len(WORDS)))
+    done = forked.run(command(model, *paths, "--from", "jsonl", "--to", "jsonl"), **{closed: forked.CLOSED})
+    assert message in done.stderr.decode() and b"Traceback" not in done.stderr
+    assert done.returncode == 1
+
+
+def test_closed_stderr(model, source):
+    """Of a new interpreter: others have opened it for their messages before."""
+    line = shlex.join([sys.executable, *command(model, source, "-", "--to", "jsonl")])
+    done = subprocess.run(["sh", "-c", f"{line} 2>&-"], capture_output=True, check=True)
+    assert [json.loads(each)["meta"]["n"] for each in done.stdout.splitlines()] == list(range(len(WORDS)))
 
 
 def test_full_disk(tmp_path, model, expected):
@@ -572,14 +580,10 @@ def test_full_disk(tmp_path, model, expected):
     source = write(tmp_path / "in.jsonl", [{"text": text, "meta": {"n": i}} for i, text in enumerate(WORDS)])
     output = tmp_path / "out.jsonl"
     limit = len(b"".join(expected.splitlines(keepends=True)[:5]))
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    arguments = command(model, source, output, "--batch-size", 2)
-    done = subprocess.run(arguments, capture_output=True, text=True, preexec_fn=limited)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "File too large" in done.stderr and "--resume continues it" in done.stderr
+    done = forked.run(command(model, source, output, "--batch-size", 2), max_file_size=limit)
+    messages = done.stderr.decode()
+    assert done.returncode == 1 and "Traceback" not in messages
+    assert "File too large" in messages and "--resume continues it" in messages
     assert run(model, source, output, "--resume", "--batch-size", 2).exit_code == 0
     assert output.read_bytes() == expected
 
@@ -685,7 +689,8 @@ def test_pipeline_is_let_go(tmp_path, model, source):
 def test_pipes(model, source, expected):
     """Nothing but the output is on stdout."""
     texts = "".join(text + "\n" for text in WORDS).encode() + b"\xff\n"
-    done = subprocess.run(command(model, "-", "-", "--from", "txt"), input=texts, capture_output=True, check=True)
+    done = forked.run(command(model, "-", "-", "--from", "txt"), input=texts)
+    assert done.returncode == 0
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [record["text"] for record in records] == WORDS
     messages = done.stderr.decode()
@@ -697,20 +702,22 @@ def test_stdout_by_its_name_in_a_file(tmp_path, model, source, expected):
     with (tmp_path / "out").open("wb") as file_:
         file_.write(b"before\n")
         file_.flush()
-        subprocess.run(command(model, source, "/dev/stdout", "--to", "jsonl"), stdout=file_, check=True)
+        done = forked.run(command(model, source, "/dev/stdout", "--to", "jsonl"), stdout=file_)
+    assert done.returncode == 0
     assert (tmp_path / "out").read_bytes() == b"before\n" + expected
     assert not progress_path(Path("/dev/stdout")).exists()
 
 
 def test_reader_that_stops(tmp_path, model):
     source = write(tmp_path / "in.jsonl", [{"text": WORDS[0]}] * 2000)
-    arguments = command(model, source, "-", "--batch-size", 1)
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout and process.stderr
-        assert json.loads(process.stdout.readline())["text"] == WORDS[0]
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(200) == 1
+    with (tmp_path / "messages").open("w+b") as messages:
+        with pipe() as (reader, writer):
+            process = forked.start(command(model, source, "-", "--batch-size", 1), stdout=writer, stderr=messages)
+            writer.close()
+            assert json.loads(reader.readline())["text"] == WORDS[0]
+        process.join(200)
+        assert process.exitcode == 1
+    assert (tmp_path / "messages").read_bytes() == b""
 
 
 @pytest.mark.parametrize(
@@ -729,28 +736,19 @@ def test_killed(tmp_path, model, n_process, sent):
     extract(model, source, tmp_path / "expected.jsonl", batch_size=2)
     output = tmp_path / "out.jsonl"
     options = ["--from", "txt", "--batch-size", "2", "--n-process", str(n_process)]
-    with subprocess.Popen(
-        command(model, "-", output, *options),
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        # Shells let what they run in the background ignore Ctrl-C, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        assert process.stdin
+    with pipe() as (reader, writer), pipe() as (messages, written):
+        process = forked.start(command(model, "-", output, *options), stdin=reader, stderr=written)
+        written.close()
         # The run waits for more when it is killed.
-        process.stdin.write("".join(text + "\n" for text in texts[:30]).encode())
-        process.stdin.flush()
-        deadline = time.monotonic() + 300
-        while not (output.exists() and output.read_bytes().count(b"\n") >= 20):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
+        writer.write("".join(text + "\n" for text in texts[:30]).encode())
+        writer.flush()
+        wait_for_lines(output, 20, process)
         # Ctrl-C reaches all processes of the group.
         (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
-        # Stderr is closed when the last worker has ended.
-        _, messages = process.communicate(timeout=200)
-    assert process.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
-    assert b"Traceback" not in messages
+        # It is closed when the last worker has ended.
+        assert b"Traceback" not in messages.read()
+    process.join(200)
+    assert process.exitcode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     docs = list(read_jsonl(output))
     assert [doc.text for doc in docs] == texts[: len(docs)]
     result = CliRunner().invoke(

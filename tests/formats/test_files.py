@@ -1,12 +1,10 @@
 """Where files are written: what is no regular file is never replaced."""
 
 import os
-import shlex
 import stat
-import subprocess
-import sys
 import threading
 
+import forked
 import pytest
 
 from spacy_spert.formats.files import open_whole
@@ -49,15 +47,13 @@ try:
 except KeyError:
     pass
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert result.stdout == "Ä".encode()
+    result = forked.run(["-c", code])
+    assert result.returncode == 0 and result.stdout == "Ä".encode()
 
 
 def test_closed_stdout():
     code = "from spacy_spert.formats.files import open_whole\nwith open_whole('-') as f: f.write('x')"
-    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} >&-"
-    result = subprocess.run(command, shell=True, capture_output=True)
-    assert b"[S083] stdout is closed" in result.stderr
+    assert b"[S083] stdout is closed" in forked.run(["-c", code], stdout=forked.CLOSED).stderr
 
 
 def test_stdout_in_a_file_stays_that_file(tmp_path):
@@ -66,7 +62,7 @@ def test_stdout_in_a_file_stays_that_file(tmp_path):
     code = "from spacy_spert.formats.files import open_whole\nwith open_whole('/dev/stdout') as f: f.write('x')"
     with path.open("wb") as file_:
         before = os.fstat(file_.fileno()).st_ino
-        subprocess.run([sys.executable, "-c", code], stdout=file_, check=True)
+        assert forked.run(["-c", code], stdout=file_).returncode == 0
     assert path.read_bytes() == b"x" and path.stat().st_ino == before
 
 

@@ -5,12 +5,12 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import click
+import forked
 import httpx
 import pytest
 import spacy
@@ -260,11 +260,14 @@ def test_told_to_end(model):
     port = free_port()
     here = os.path.dirname(os.path.abspath(__file__))
     program = PROGRAM.format(tests=os.path.dirname(here), serving=here)
-    with subprocess.Popen([sys.executable, "-c", program, model, str(port)], stderr=subprocess.PIPE) as process:
+    reader, writer = os.pipe()
+    with open(reader, "rb") as messages:
+        process = forked.start(["-c", program, model, port], stderr=writer)
+        os.close(writer)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, ThreadPoolExecutor(1) as pool:
             deadline = time.monotonic() + 120
             while True:
-                assert process.poll() is None and time.monotonic() < deadline
+                assert process.is_alive() and time.monotonic() < deadline
                 try:
                     assert client.get("/health").status_code == 200
                     break
@@ -273,12 +276,13 @@ def test_told_to_end(model):
             answer = pool.submit(client.post, "/extract", json={"texts": ["Wait .", WORDS[0]]})
             while client.get("/health").json()["waiting"] < 1:
                 time.sleep(0.01)
-            process.send_signal(signal.SIGTERM)
+            os.kill(process.pid, signal.SIGTERM)
             answer = answer.result()
             assert answer.status_code == 200 and len(answer.json()["records"]) == 2
-        _, messages = process.communicate(timeout=60)
-    assert process.returncode in (0, -signal.SIGTERM)
-    assert b"Traceback" not in messages and b"Application shutdown complete" in messages
+        said = messages.read()
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGTERM)
+    assert b"Traceback" not in said and b"Application shutdown complete" in said
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port)):
         pass
 
