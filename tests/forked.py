@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import IO, Any, List, Optional, Sequence, Union
 
 CLOSED = "closed"
-# What a file descriptor becomes: that of a file, none at all, or (None) that of the server.
+# What a file descriptor becomes: that of a file, that of `subprocess.DEVNULL`, none at all, or (None) the server's.
 Stream = Union[IO[Any], int, str, None]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -32,8 +32,10 @@ def start(
     """
     streams: List[Any] = [stdin, stdout, stderr]
     for i, stream in enumerate(streams):
-        if stream is not None and stream != CLOSED:
-            # A connection can be sent to another process, and is closed with this list.
+        # A connection can be sent to another process, and is closed with this list.
+        if stream == subprocess.DEVNULL:
+            streams[i] = Connection(os.open(os.devnull, os.O_RDWR))
+        elif stream is not None and stream != CLOSED:
             streams[i] = Connection(os.dup(stream if isinstance(stream, int) else stream.fileno()))
     process = _CONTEXT.Process(target=_enter, args=([*map(str, arguments)], streams, max_file_size))
     process.start()
@@ -54,6 +56,15 @@ def run(
             file_.seek(0)
             found.append(file_.read())
         return subprocess.CompletedProcess(arguments, process.exitcode, *found)
+
+
+def popen(command: Sequence[Any], **streams: Stream) -> Any:
+    """Like `subprocess.Popen`, of what other code starts with it."""
+    assert command[0] == sys.executable
+    process = start(command[1:], **streams)
+    process.poll = lambda: process.exitcode
+    process.wait = process.join
+    return process
 
 
 def _enter(arguments: List[str], streams: List[Any], max_file_size: Optional[int]) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import inspect
 import io
-import os
 import re
 import shlex
 import shutil
@@ -136,19 +135,18 @@ def lines_of(code):
 @contextlib.contextmanager
 def serving(arguments, port):
     """`spacy spert serve` in a process of its own."""
-    with open(os.devnull, "wb") as nothing:
-        process = forked.start(["-m", "spacy", *arguments], stdout=nothing)
-        try:
-            for _ in range(1200):
-                assert process.is_alive(), "the service has ended"
-                with contextlib.suppress(OSError), urlopen(f"http://localhost:{port}/health", timeout=10) as answer:
-                    if answer.status == 200:
-                        break
-                time.sleep(0.1)
-            yield
-        finally:
-            process.terminate()
-            process.join(60)
+    process = forked.start(["-m", "spacy", *arguments], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            assert process.is_alive(), "the service has ended"
+            with contextlib.suppress(OSError), urlopen(f"http://localhost:{port}/health", timeout=10) as answer:
+                if answer.status == 200:
+                    break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.join(60)
 
 
 def run_command(line, adapt, port, stack):
