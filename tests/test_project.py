@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 import pytest
@@ -22,6 +23,13 @@ def script(name):
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def runner():
+    """The script that runs experiments. It starts spaCy's commands."""
+    module = script("run_experiment")
+    module.subprocess = SimpleNamespace(run=lambda command: forked.run(command[1:]))
     return module
 
 
@@ -74,9 +82,7 @@ def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus,
     options = ["tiny.yml", "--thresholds", "--paths.encoder", encoder]
     options += ["--components.transformer.model.tokenizer_config.model_max_length", "128"]
     monkeypatch.chdir(tmp_path)
-    module = script("run_experiment")
-    monkeypatch.setattr(module, "_spacy", lambda arguments: forked.run(["-m", "spacy", *arguments]).check_returncode())
-    result = CliRunner().invoke(module.app, list(map(str, options)))
+    result = CliRunner().invoke(runner().app, list(map(str, options)))
     assert result.exit_code == 0, result.output
     run = json.loads((tmp_path / "metrics" / "tiny" / "plus_1.json").read_text(encoding="utf8"))
     steps = run["settings"]["training.max_steps"]
@@ -98,7 +104,7 @@ def test_experiment_runs_and_is_not_run_twice(corpus, encoder, tmp_path, monkeyp
     options = ["tiny.yml", "--only", "b", "--seeds", "3", "--paths.encoder", encoder]
     options += ["--components.transformer.model.tokenizer_config.model_max_length", "128"]
     monkeypatch.chdir(tmp_path)
-    app = script("run_experiment").app
+    app = runner().app
     first, second = (CliRunner().invoke(app, list(map(str, options))) for _ in range(2))
     assert first.exit_code == second.exit_code == 0, first.output
     run = json.loads((tmp_path / "metrics" / "tiny" / "b_3.json").read_text(encoding="utf8"))

@@ -162,7 +162,7 @@ def test_interrupted_and_resumed(cluster, model, texts, expected, tmp_path, monk
 def test_dataset(cluster, model, nlp, tmp_path):
     """Columns are kept, and those that are added have the same types where nothing was found."""
     rows = [{"text": text, "url": f"u{i}", "n": i} for i, text in enumerate(["", *WORDS[:2], None])]
-    found = extract_dataset(ray.data.from_items(rows, override_num_blocks=4), model, batch_size=2, size=2)
+    found = extract_dataset(ray.data.from_items(rows, override_num_blocks=4), model, batch_size=2, size=1)
     found.write_parquet(str(tmp_path / "out"))
     table = pq.read_table(tmp_path / "out").sort_by("n")
     assert table.column_names == ["text", "url", "n", "entities", "relations", "error"]

@@ -430,8 +430,7 @@ def equals_plain_search(network, embeddings, layout, max_distance=0, scope="sent
     return scores
 
 
-@CONTEXTS
-@SPECIALS
+@pytest.mark.parametrize("context, specials", [("localized", None), ("sentence", "some"), ("cls", "one")])
 @HEADS
 @SCOPES
 def test_search_within_a_wider_scope_equals_the_plain_formula(monkeypatch, context, specials, heads, scope):
@@ -643,6 +642,7 @@ def test_small_blocks_change_nothing(monkeypatch, given_spans, context, pooling,
     same(search(network, embeddings, layout, given_spans), whole)
 
 
+@pytest.mark.parametrize("maxima", ["directly"], indirect=True)
 @HEADS
 def test_sentence_longer_than_a_block(monkeypatch, heads):
     """With the constants as they are: one long sentence between short ones, and many that fill several blocks."""
