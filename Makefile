@@ -19,36 +19,38 @@ PACKAGE ?=
 CHECK ?=
 
 BIN := $(VENV)/bin
+# What the demo needs, and all that there is.
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
 
 .PHONY: demo package test soak docs lint bench packaging clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m weasel run all . $(VARS)
 
-package: $(INSTALLED)
+package: $(TOOLS)
 	$(BIN)/python scripts/package_pipeline.py training/demo/tuned corpus packages \
 		--base-model sentence-transformers/all-MiniLM-L6-v2 $(PACKAGE)
 
-test: $(INSTALLED)
+test: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-soak: $(INSTALLED)
+soak: $(TOOLS)
 	$(BIN)/python -m pytest -m soak
 
-docs: $(INSTALLED)
+docs: $(TOOLS)
 	$(BIN)/python -m sphinx -E -W --keep-going docs build/docs
 
-lint: $(INSTALLED)
+lint: $(TOOLS)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: $(INSTALLED)
+bench: $(TOOLS)
 	$(BIN)/python scripts/fetch_encoder.py encoder
 	$(BIN)/python -m benchmarks $(ARGS)
 
-packaging: $(INSTALLED)
+packaging: $(TOOLS)
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	$(BIN)/python scripts/check_packaging.py $(CHECK)
 
@@ -58,6 +60,10 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --progress-bar on -r requirements.txt
 	$(BIN)/python -m pip install --no-deps -e .
+	@touch $@
+
+$(TOOLS): requirements-dev.txt $(INSTALLED)
+	$(BIN)/python -m pip install --progress-bar on -r requirements-dev.txt
 	@touch $@
 
 clean:

@@ -237,13 +237,13 @@ def check(python: str, resolution: Resolution, sdist: Path, wheel: Path, work: P
 
 
 def tools(wheel: Path) -> List[str]:
-    """RETURNS (List[str]): What the tests need, in the versions of requirements.txt."""
+    """RETURNS (List[str]): What the tests need, in the versions of requirements-dev.txt."""
 
     def name(requirement: str) -> str:
         return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
     needed = [name(line) for line in read_metadata(wheel).get_all("Requires-Dist", []) if 'extra == "dev"' in line]
-    pins = (ROOT / "requirements.txt").read_text(encoding="utf8").splitlines()
+    pins = (ROOT / "requirements-dev.txt").read_text(encoding="utf8").splitlines()
     return [line for line in pins if name(line) in needed]
 
 

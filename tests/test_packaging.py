@@ -169,8 +169,9 @@ def test_code_parses_on_the_oldest_python():
 
 PINS = [
     Requirement(line)
-    for line in (ROOT / "requirements.txt").read_text(encoding="utf8").splitlines()
-    if not line.startswith("#")
+    for name in ("requirements.txt", "requirements-dev.txt")
+    for line in (ROOT / name).read_text(encoding="utf8").splitlines()
+    if not line.startswith(("#", "-r"))
 ]
 
 
