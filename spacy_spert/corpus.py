@@ -2,13 +2,14 @@
 
 import logging
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Optional
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Union
 
 import numpy
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
+from spacy.vocab import Vocab
 
 from .alignment import TokenMap
 from .errors import Warnings
@@ -24,6 +25,7 @@ def make_corpus(
     max_length: int = 0,
     limit: int = 0,
     augmenter: Optional[Callable] = None,
+    in_memory: bool = False,
 ) -> Callable[[Language], Iterable[Example]]:
     """Create a reader like spaCy's "spacy.Corpus.v1" with the sentence marks of the data on the documents that the
     pipeline sees. Register name: "spacy-spert.Corpus.v1".
@@ -33,16 +35,30 @@ def make_corpus(
     max_length (int): Read documents of so many tokens or more sentence by sentence; 0 for no limit.
     limit (int): Most documents to read; 0 for all.
     augmenter (Optional[Callable]): Changes the documents. Wrap one of spaCy's in "spacy-spert.keep_relations.v1".
+    in_memory (bool): Keep what was read, which takes a millisecond or two for each document, for later epochs.
     RETURNS (Callable[[Language], Iterable[Example]]): The reader.
     RAISES (ValueError): If there is no path.
     """
     if path is None:
         raise ValueError(SpacyErrors.E913)
-    return SentenceCorpus(path, gold_preproc=gold_preproc, max_length=max_length, limit=limit, augmenter=augmenter)
+    settings = {"gold_preproc": gold_preproc, "max_length": max_length, "limit": limit, "augmenter": augmenter}
+    return SentenceCorpus(path, **settings, in_memory=in_memory)
 
 
 class SentenceCorpus(Corpus):
     """Reads .spacy files. Sentences are those of the data, and keep their relations when they become documents."""
+
+    def __init__(self, path: Path, *, in_memory: bool = False, **settings: Any) -> None:
+        """Make the reader.
+
+        path (Path): A .spacy file, or a folder of them.
+        in_memory (bool): Keep what was read.
+        **settings (Any): Those of spaCy's reader.
+        """
+        super().__init__(path, **settings)
+        self._in_memory = in_memory
+        self._vocab: Optional[Vocab] = None
+        self._docs: List[Doc] = []
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Read the data.
@@ -53,6 +69,19 @@ class SentenceCorpus(Corpus):
         for example in super().__call__(nlp):
             give_sentences(example)
             yield example
+
+    def read_docbin(self, vocab: Vocab, locs: Iterable[Union[str, Path]]) -> Iterator[Doc]:
+        """Read the files, or give what was read from them before.
+
+        vocab (Vocab): The vocabulary of the documents.
+        locs (Iterable[Union[str, Path]]): The files.
+        RETURNS (Iterator[Doc]): The documents.
+        """
+        if not self._in_memory:
+            return super().read_docbin(vocab, locs)
+        if vocab is not self._vocab:
+            self._vocab, self._docs = vocab, list(super().read_docbin(vocab, locs))
+        return iter(self._docs)
 
     def make_examples(self, nlp: Language, reference_docs: Iterable[Doc]) -> Iterator[Example]:
         """Pair annotated documents with documents that the pipeline has yet to annotate.

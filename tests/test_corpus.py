@@ -82,6 +82,23 @@ def test_sentences_that_are_left_out_are_counted(tmp_path, monkeypatch, caplog):
     assert "2 parts of documents" in message and "a.spacy" in message
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_read_once_or_each_time(tmp_path, in_memory):
+    DocBin(docs=[make()]).to_disk(tmp_path / "a.spacy")
+    settings = {"@readers": "spacy-spert.Corpus.v1", "path": str(tmp_path / "a.spacy"), "in_memory": in_memory}
+    corpus = registry.resolve({"corpus": settings})["corpus"]
+    (first,) = corpus(NLP)
+    DocBin(docs=[make(starts=(0,))] * 2).to_disk(tmp_path / "a.spacy")
+    again = list(corpus(NLP))
+    assert len(again) == (1 if in_memory else 2)
+    assert (again[0].reference is first.reference) is in_memory
+    # What a pipeline annotates is new each time.
+    assert again[0].predicted is not first.predicted and not again[0].predicted.spans
+    # Documents belong to a vocabulary.
+    other = spacy.blank("en")
+    assert [example.reference.vocab for example in corpus(other)] == [other.vocab] * 2
+
+
 def test_no_path():
     with pytest.raises(ValueError, match="E913"):
         registry.readers.get("spacy-spert.Corpus.v1")(None)
