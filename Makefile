@@ -26,7 +26,9 @@ TOOLS := $(VENV)/.tools
 .PHONY: demo package test soak docs lint bench packaging clean
 
 demo: $(INSTALLED)
+	@echo "Next: the encoder, the corpus, training (some minutes on two cores), thresholds, and scores"
 	$(BIN)/python -m weasel run all . $(VARS)
+	@echo "Next: run the first lines of README.md, which load training/demo/tuned, and open reports/demo.html"
 
 package: $(TOOLS)
 	$(BIN)/python scripts/package_pipeline.py training/demo/tuned corpus packages \
