@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any, Callable, Collection, Dict, Iterable, Iterator, Optional, Set, Tuple
 
-import numpy
 from spacy.scorer import PRFScore, get_ner_prf
 from spacy.tokens import Span
 from spacy.training import Example
@@ -155,8 +154,7 @@ class Annotation:
         self._map = to_reference
         self._symmetric_labels = symmetric_labels
         self._symmetric = symmetric
-        self._unknown = numpy.zeros(0, dtype=bool) if unknown is None else unknown
-        self._has_unknown = bool(self._unknown.any())
+        self._unknown = unknown if unknown is not None and unknown.any() else None
         self.uncertain: Set[Labelled] = set()
 
     def spans(self) -> Iterator[Labelled]:
@@ -179,7 +177,8 @@ class Annotation:
                 yield self._noted((label, (ends[1], ends[0])), head, tail)
 
     def _noted(self, item: Labelled, *spans: Span) -> Labelled:
-        places = map(self._map.place, spans if self._has_unknown else ())
-        if any(self._unknown[place.start : place.end].any() for place in places):
-            self.uncertain.add(item)
+        if self._unknown is not None:
+            places = map(self._map.place, spans)
+            if any(self._unknown[place.start : place.end].any() for place in places):
+                self.uncertain.add(item)
         return item

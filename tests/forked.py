@@ -43,7 +43,13 @@ def start(
 
 
 def run(
-    arguments: Sequence[Any], *, input: bytes = b"", stdin: Stream = None, stdout: Stream = None, **settings: Any
+    arguments: Sequence[Any],
+    *,
+    input: bytes = b"",
+    stdin: Stream = None,
+    stdout: Stream = None,
+    check: bool = False,
+    **settings: Any,
 ) -> "subprocess.CompletedProcess[bytes]":
     """Like `subprocess.run` with `capture_output`. Input, output and messages go through files, if not given."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as messages:
@@ -51,11 +57,15 @@ def run(
         given.seek(0)
         process = start(arguments, stdin or given, stdout or written, settings.pop("stderr", messages), **settings)
         process.join(300)
+        assert process.exitcode is not None, "it has not ended"
         found: List[bytes] = []
         for file_ in (written, messages):
             file_.seek(0)
             found.append(file_.read())
-        return subprocess.CompletedProcess(arguments, process.exitcode, *found)
+        done = subprocess.CompletedProcess(arguments, process.exitcode, *found)
+        if check:
+            done.check_returncode()
+        return done
 
 
 def popen(command: Sequence[Any], **streams: Stream) -> Any:

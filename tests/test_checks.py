@@ -211,7 +211,7 @@ class TestLog:
         "module, level", [("", logging.NOTSET), (".extract", logging.NOTSET), (".log", logging.INFO)]
     )
     def test_only_commands_of_spacy_set_a_level(self, module, level):
-        assert int(forked.run(["-c", self.CODE.format(module)]).stdout) == level
+        assert int(forked.run(["-c", self.CODE.format(module)], check=True).stdout) == level
 
     def test_train_shows_the_table(self, tmp_path):
         root = Path(__file__).parents[1]
@@ -220,6 +220,5 @@ class TestLog:
         command = ["-m", "spacy", "train", root / "configs" / "spert_tok2vec.cfg"]
         for name in ("train", "dev"):
             command += [f"--paths.{name}", tmp_path / "data.spacy"]
-        result = forked.run([*command, "--training.max_steps", "1"])
-        assert result.returncode == 0
+        result = forked.run([*command, "--training.max_steps", "1"], check=True)
         assert b"Training data: 8 documents" in result.stdout + result.stderr

@@ -209,4 +209,4 @@ for name in sys.argv[1:]:
     os.waitpid(child, 0)
 print(json.dumps(results))
 """
-    assert json.loads(forked.run(["-c", code, *MODULES]).stdout) == dict.fromkeys(MODULES, "")
+    assert json.loads(forked.run(["-c", code, *MODULES], check=True).stdout) == dict.fromkeys(MODULES, "")

@@ -51,13 +51,8 @@ print(json.dumps(found))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_only_workers_of_a_component_get_one_thread():
-    found = json.loads(forked.run(["-c", CHILDREN]).stdout)
-    assert found == {
-        "imported": [3, 3],
-        "made": [3, 1],
-        "parent": 3,
-        "gone": [3, 3],
-    }
+    found = json.loads(forked.run(["-c", CHILDREN], check=True).stdout)
+    assert found == {"imported": [3, 3], "made": [3, 1], "parent": 3, "gone": [3, 3]}
 
 
 def test_processes_after_a_prediction(trained):

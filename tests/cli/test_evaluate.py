@@ -153,8 +153,7 @@ def test_to_stdout(paths, option):
 
 def test_to_stdout_by_its_name(paths):
     """What /dev/stdout leads to gets the output alone, too."""
-    done = forked.run(["-m", "spacy", "spert", "evaluate", *paths, "--output", "/dev/stdout"])
-    assert done.returncode == 0, done.stderr.decode()
+    done = forked.run(["-m", "spacy", "spert", "evaluate", *paths, "--output", "/dev/stdout"], check=True)
     assert srsly.json_loads(done.stdout)["counts"]["rels"]["works_for"]["support"] == 2
     assert b"Errors by kind" in done.stderr
 

@@ -689,8 +689,7 @@ def test_pipeline_is_let_go(tmp_path, model, source):
 def test_pipes(model, source, expected):
     """Nothing but the output is on stdout."""
     texts = "".join(text + "\n" for text in WORDS).encode() + b"\xff\n"
-    done = forked.run(command(model, "-", "-", "--from", "txt"), input=texts)
-    assert done.returncode == 0
+    done = forked.run(command(model, "-", "-", "--from", "txt"), input=texts, check=True)
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [record["text"] for record in records] == WORDS
     messages = done.stderr.decode()
@@ -702,8 +701,7 @@ def test_stdout_by_its_name_in_a_file(tmp_path, model, source, expected):
     with (tmp_path / "out").open("wb") as file_:
         file_.write(b"before\n")
         file_.flush()
-        done = forked.run(command(model, source, "/dev/stdout", "--to", "jsonl"), stdout=file_)
-    assert done.returncode == 0
+        forked.run(command(model, source, "/dev/stdout", "--to", "jsonl"), stdout=file_, check=True)
     assert (tmp_path / "out").read_bytes() == b"before\n" + expected
     assert not progress_path(Path("/dev/stdout")).exists()
 

@@ -47,8 +47,7 @@ try:
 except KeyError:
     pass
 """
-    result = forked.run(["-c", code])
-    assert result.returncode == 0 and result.stdout == "Ä".encode()
+    assert forked.run(["-c", code], check=True).stdout == "Ä".encode()
 
 
 def test_closed_stdout():
@@ -62,7 +61,7 @@ def test_stdout_in_a_file_stays_that_file(tmp_path):
     code = "from spacy_spert.formats.files import open_whole\nwith open_whole('/dev/stdout') as f: f.write('x')"
     with path.open("wb") as file_:
         before = os.fstat(file_.fileno()).st_ino
-        assert forked.run(["-c", code], stdout=file_).returncode == 0
+        forked.run(["-c", code], stdout=file_, check=True)
     assert path.read_bytes() == b"x" and path.stat().st_ino == before
 
 
