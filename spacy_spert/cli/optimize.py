@@ -8,9 +8,12 @@ from wasabi import msg
 
 from . import app
 from ._folders import check_folder, save_pipeline
-from ._options import BatchSizeOption, ComponentOption, ModelArg
+from ._options import BatchSizeOption, ComponentOption, MarksOption, ModelArg
 
 if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.training import Example
+
     from ..optimization import Measured
 
 HEADER = ("", "Entities F", "Relations F", "documents/s")
@@ -29,6 +32,7 @@ def optimize_cli(
         float, typer.Option("--limit", "-l", help="Most points of F1 that may be lost in the data of --check", min=0.0)
     ] = 1.0,
     component: ComponentOption = None,
+    given_sentences: MarksOption = False,
     batch_size: BatchSizeOption = None,
     force: Annotated[bool, typer.Option("--force", "-F", help="Replace a pipeline in the output folder")] = False,
 ) -> None:
@@ -45,6 +49,7 @@ def optimize_cli(
             check=check,
             limit=limit,
             component=component,
+            given_sentences=given_sentences,
             batch_size=batch_size,
             force=force,
         )
@@ -65,6 +70,7 @@ def optimize(
     check: Optional[Path] = None,
     limit: float = 1.0,
     component: Optional[str] = None,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     force: bool = False,
 ) -> Dict[str, "Measured"]:
@@ -76,6 +82,7 @@ def optimize(
     check (Optional[Path]): Annotated data in spaCy's binary format, to compare both pipelines on.
     limit (float): Most points of F1 that may be lost there, of entities as well as of strict relations.
     component (Optional[str]): The name of the component to score, needed only if there are several.
+    given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     force (bool): Replace a pipeline that is in the output folder.
     RETURNS (Dict[str, Measured]): What was measured, for "before" and "after". Nothing without data.
@@ -84,9 +91,17 @@ def optimize(
     """
     from spacy import util
 
+    from ..corpus import give_sentences
     from ..devices import fitted_to_device
     from ..optimization import check_losses, measure_pipelines, optimize_pipeline
     from ._data import read_examples
+
+    def read(nlp: "Language") -> "List[Example]":
+        examples = read_examples(check, nlp) if check is not None else []
+        if given_sentences:
+            for example in examples:
+                give_sentences(example)
+        return examples
 
     output = check_folder(output_dir, force, Path(model))
     nlp = util.load_model(model)
@@ -96,7 +111,7 @@ def optimize(
         pipelines = {"before": nlp, "after": optimized}
         # Both as other commands run them, and saved as the first was.
         with fitted_to_device(nlp, optimized):
-            measured = measure_pipelines(pipelines, lambda nlp: read_examples(check, nlp), component, batch_size)
+            measured = measure_pipelines(pipelines, read, component, batch_size)
         check_losses(measured["before"], measured["after"], limit)
     save_pipeline(optimized, output)
     return measured

@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from . import app
-from ._options import BatchSizeOption, ComponentOption, GpuOption, ModelArg, SymmetricOption, check_data
+from ._options import BatchSizeOption, ComponentOption, GpuOption, MarksOption, ModelArg, SymmetricOption, check_data
 
 if TYPE_CHECKING:
     from ..evaluation.tuned import Tuned
@@ -57,6 +57,7 @@ def tune_cli(
     ] = None,
     component: ComponentOption = None,
     symmetric: SymmetricOption = None,
+    given_sentences: MarksOption = False,
     seed: Annotated[int, typer.Option("--seed", help="For dealing the documents into folds", min=0)] = 0,
     force: Annotated[bool, typer.Option("--force", "-F", help="Replace a pipeline that is in the folder")] = False,
     batch_size: BatchSizeOption = None,
@@ -89,6 +90,7 @@ def tune_cli(
                 min_share=min_share,
                 component=component,
                 symmetric=symmetric,
+                given_sentences=given_sentences,
                 seed=seed,
                 force=force,
                 batch_size=batch_size,
@@ -120,6 +122,7 @@ def tune(
     min_share: float = 0.01,
     component: Optional[str] = None,
     symmetric: Optional[str] = None,
+    given_sentences: bool = False,
     seed: int = 0,
     force: bool = False,
     batch_size: Optional[int] = None,
@@ -141,6 +144,7 @@ def tune(
     component (Optional[str]): The name of the component, needed only if there are several.
     symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
         component's scorer counts them.
+    given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     seed (int): For dealing the documents into folds.
     force (bool): Replace a pipeline that is in the output folder.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
@@ -177,6 +181,7 @@ def tune(
         options,
         component=component,
         symmetric=symmetric,
+        given_sentences=given_sentences,
         batch_size=batch_size,
         progress=progress,
     )

@@ -171,9 +171,7 @@ class Evaluation:
                 "tokens. Their relations count as missed."
             )
         if self.given_sentences is not None:
-            notes.append(
-                f"{self.given_sentences} of {len(self.documents)} documents have sentence marks, which were used."
-            )
+            notes.append(note_on_marks(self.given_sentences, len(self.documents)))
         if self.cfg["symmetric_labels"]:
             ways = {"once": "once, whatever their order", "directed": "as directed ones", "twice": "in both orders"}
             labels = ", ".join(self.cfg["symmetric_labels"])
@@ -299,6 +297,11 @@ def evaluate_pipeline(
         hard_negatives=negatives,
         given_sentences=marked,
     )
+
+
+def note_on_marks(n_marked: int, n_docs: int) -> str:
+    """RETURNS (str): In how many of the documents sentence marks of the data were used."""
+    return f"{n_marked} of {n_docs} documents have sentence marks, which were used."
 
 
 def compare(

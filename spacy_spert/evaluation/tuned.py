@@ -9,6 +9,7 @@ from spacy.training import Example
 from ..alignment import gold_relations
 from ..checks import count_foreign, foreign_notes
 from ..components import find_component
+from ..corpus import give_sentences
 from ..errors import Errors
 from ..ml.arrays import Ints
 from ..scorer import SYMMETRIC, symmetric_of
@@ -16,7 +17,7 @@ from .comparison import HEADER as DIFFERENCE_HEADER
 from .comparison import Difference, bootstrap, prf
 from .decisions import read_decisions, write_decisions
 from .prediction import FLOOR, collect, find_annotated
-from .run import TITLES, Table
+from .run import TITLES, Table, note_on_marks
 from .tuning import PARTS, Options, Tuning, tune
 
 HEADER = ("", "threshold", "P", "R", "F", "new threshold", "P", "R", "F", "support")
@@ -32,6 +33,9 @@ class Tuned:
     differences (Dict[str, Dict[str, Difference]]): For "spans" and "rels_strict" the scores before, after
         (cross-validated), and the interval of the difference.
     folds (int): Number of folds.
+    documents (int): Number of documents.
+    given_sentences (Optional[int]): How many of them have sentence marks that were used; None if the pipeline's own
+        counted.
     unannotated (int): How many further documents were left out, as their entities are not annotated.
     foreign (Dict[str, int]): How many have relations of another tool and none that are read, by format.
     """
@@ -41,6 +45,8 @@ class Tuned:
     relation_labels: List[str]
     differences: Dict[str, Dict[str, Difference]]
     folds: int
+    documents: int
+    given_sentences: Optional[int] = None
     unannotated: int = 0
     foreign: Dict[str, int] = field(default_factory=dict)
 
@@ -84,6 +90,8 @@ class Tuned:
         ]
         if self.unannotated:
             notes.append(f"{self.unannotated} documents are left out, as their entities are not annotated.")
+        if self.given_sentences is not None:
+            notes.append(note_on_marks(self.given_sentences, self.documents))
         notes.extend(foreign_notes(self.foreign))
         if self.tuning.taken:
             notes.append(f"Fitted: {', '.join(self.tuning.taken)}.")
@@ -110,6 +118,8 @@ class Tuned:
             "fitted": self.tuning.taken,
             "left": self.tuning.refused,
             "folds": self.folds,
+            "documents": self.documents,
+            "given_sentences": self.given_sentences is not None,
             "unannotated_documents": self.unannotated,
         }
 
@@ -121,6 +131,7 @@ def tune_pipeline(
     *,
     component: Optional[str] = None,
     symmetric: Optional[str] = None,
+    given_sentences: bool = False,
     batch_size: Optional[int] = None,
     progress: bool = False,
 ) -> Tuned:
@@ -132,6 +143,7 @@ def tune_pipeline(
     component (Optional[str]): The name of the component, needed only if there are several.
     symmetric (Optional[str]): How relations without direction count: "once", "directed" or "twice". By default as the
         component's scorer counts them.
+    given_sentences (bool): Use the sentence marks of the data. By default the pipeline's own marks count.
     batch_size (Optional[int]): Documents at a time; by default the pipeline's batch_size.
     progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Tuned): What was fitted.
@@ -144,6 +156,7 @@ def tune_pipeline(
     chosen, unannotated = find_annotated(examples, cfg["spans_key"])
     if len(chosen) < options.folds:
         raise ValueError(Errors.S122.format(n=len(chosen), folds=options.folds))
+    marked = sum(map(give_sentences, chosen.values())) if given_sentences else None
     before = read_decisions(cfg)
     scored = collect(
         nlp, name, chosen.values(), symmetric=symmetric, floor=FLOOR, batch_size=batch_size, progress=progress
@@ -163,6 +176,8 @@ def tune_pipeline(
         scored.relations.labels,
         differences,
         options.folds,
+        len(chosen),
+        marked,
         unannotated,
         count_foreign(doc for doc in references if gold_relations(doc, cfg["spans_key"]) is None),
     )

@@ -53,6 +53,16 @@ def test_int8_with_check(model, dev, tmp_path):
     assert b"MatMulInteger" in ops
 
 
+def test_check_with_the_sentence_marks_of_the_data(model, trained, tmp_path):
+    """Where each token is a sentence, nothing is related."""
+    docs = [make_doc(trained.vocab, *text) for text in TEXTS]
+    for token in (token for doc in docs for token in doc):
+        token.is_sent_start = True
+    DocBin(store_user_data=True, docs=docs).to_disk(tmp_path / "dev.spacy")
+    measured = optimize(model, tmp_path / "out", check=tmp_path / "dev.spacy", given_sentences=True)
+    assert [each.relations for each in measured.values()] == [0.0, 0.0]
+
+
 def test_batches_stay_as_they_were(model, dev, tmp_path, monkeypatch):
     """Also where both are timed, which is done in batches that suit the device."""
     import spacy_spert.optimization

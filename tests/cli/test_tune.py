@@ -110,6 +110,19 @@ def test_recall_at_a_precision(paths):
     assert right / (right + wrong) >= 0.9
 
 
+def test_sentence_marks_of_the_data(paths):
+    """Where each token is a sentence, nothing lies within one."""
+    docs = list(DocBin().from_disk(paths[1]).get_docs(spacy.blank("en").vocab))
+    for token in docs[0]:
+        token.is_sent_start = True
+    DocBin(docs=docs[:1] + docs[len(TEXTS) :], store_user_data=True).to_disk(paths[1])
+    plain, given = (tune(*map(str, paths), given_sentences=each, folds=2, force=True) for each in (False, True))
+    right = [tuned.tuning.measured.relations[..., 0].sum() for tuned in (plain, given)]
+    assert right[0] > right[1] > 0
+    assert "1 of 9 documents have sentence marks, which were used." in given.notes
+    assert [tuned.to_json()["given_sentences"] for tuned in (plain, given)] == [False, True]
+
+
 def test_json_on_stdout(paths):
     result = CliRunner().invoke(app, ["spert", "tune", *map(str, paths), "--folds", "2", "--output", "-"])
     assert result.exit_code == 0
