@@ -91,16 +91,19 @@ def name_of(path: Path) -> str:
     return "stdin" if path == PIPE else path.name
 
 
-def read_examples(data: Union[Path, "DocBin"], nlp: "Language") -> List["Example"]:
+def read_examples(data: Union[Path, "DocBin"], nlp: "Language", given_sentences: bool = False) -> List["Example"]:
     """Read annotated data.
 
     data (Union[Path, DocBin]): A file in spaCy's binary format, a folder of such files, or what `open_data` returned.
     nlp (Language): The pipeline whose tokenizer and vocabulary are used.
+    given_sentences (bool): Give the documents the sentence marks of the data.
     RETURNS (List[Example]): The documents, not predicted yet.
     RAISES (ValueError): If it can't be read or holds nothing.
     """
     from spacy.tokens import DocBin
     from spacy.training import Corpus
+
+    from ..corpus import give_sentences
 
     path = PIPE if isinstance(data, DocBin) else data
     corpus = Corpus(path)
@@ -114,4 +117,7 @@ def read_examples(data: Union[Path, "DocBin"], nlp: "Language") -> List["Example
         raise ValueError(Errors.S047.format(path=path, error=err)) from err
     if not examples:
         raise ValueError(Errors.S041.format(path=path))
+    if given_sentences:
+        for example in examples:
+            give_sentences(example)
     return examples

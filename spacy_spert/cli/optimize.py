@@ -11,9 +11,6 @@ from ._folders import check_folder, save_pipeline
 from ._options import BatchSizeOption, ComponentOption, MarksOption, ModelArg
 
 if TYPE_CHECKING:
-    from spacy.language import Language
-    from spacy.training import Example
-
     from ..optimization import Measured
 
 HEADER = ("", "Entities F", "Relations F", "documents/s")
@@ -91,17 +88,9 @@ def optimize(
     """
     from spacy import util
 
-    from ..corpus import give_sentences
     from ..devices import fitted_to_device
     from ..optimization import check_losses, measure_pipelines, optimize_pipeline
     from ._data import read_examples
-
-    def read(nlp: "Language") -> "List[Example]":
-        examples = read_examples(check, nlp) if check is not None else []
-        if given_sentences:
-            for example in examples:
-                give_sentences(example)
-        return examples
 
     output = check_folder(output_dir, force, Path(model))
     nlp = util.load_model(model)
@@ -111,7 +100,9 @@ def optimize(
         pipelines = {"before": nlp, "after": optimized}
         # Both as other commands run them, and saved as the first was.
         with fitted_to_device(nlp, optimized):
-            measured = measure_pipelines(pipelines, read, component, batch_size)
+            measured = measure_pipelines(
+                pipelines, lambda nlp: read_examples(check, nlp, given_sentences), component, batch_size
+            )
         check_losses(measured["before"], measured["after"], limit)
     save_pipeline(optimized, output)
     return measured

@@ -110,12 +110,12 @@ def test_recall_at_a_precision(paths):
     assert right / (right + wrong) >= 0.9
 
 
-def test_sentence_marks_of_the_data(paths):
+def test_sentence_marks_of_the_data(paths, nlp):
     """Where each token is a sentence, nothing lies within one."""
-    docs = list(DocBin().from_disk(paths[1]).get_docs(spacy.blank("en").vocab))
+    docs = [example.reference for example in make_examples(nlp, [TEXTS[0], *TEXTS])]
     for token in docs[0]:
         token.is_sent_start = True
-    DocBin(docs=docs[:1] + docs[len(TEXTS) :], store_user_data=True).to_disk(paths[1])
+    DocBin(docs=docs).to_disk(paths[1])
     plain, given = (tune(*map(str, paths), given_sentences=each, folds=2, force=True) for each in (False, True))
     right = [tuned.tuning.measured.relations[..., 0].sum() for tuned in (plain, given)]
     assert right[0] > right[1] > 0
