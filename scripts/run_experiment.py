@@ -16,7 +16,7 @@ import srsly
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from spacy.tokens import DocBin
-from spacy.util import resolve_dot_names
+from spacy.util import minibatch, resolve_dot_names
 from wasabi import msg
 
 # Gives the pipeline the sentence marks of the data.
@@ -127,11 +127,19 @@ def best_threshold(model: Path, gpu_id: int) -> Dict[str, float]:
     nlp = spacy.load(model)
     config = nlp.config.interpolate()
     (read_dev,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
-    settings: Any = nlp.get_pipe("spert").cfg  # type: ignore[attr-defined]
+    spert: Any = nlp.get_pipe("spert")
+    examples = list(read_dev(nlp))
+    # The threshold counts when annotations are set, not when they are scored, so that all are scored once.
+    scored = []
+    with nlp.select_pipes(disable="spert"):
+        for docs in minibatch(nlp.pipe(example.predicted for example in examples), nlp.batch_size):
+            scored.append((docs, spert.predict(docs)))
     scores = {}
     for tenths in range(11):
-        settings["relation_threshold"] = tenths / 10
-        scores[tenths / 10] = float(nlp.evaluate(read_dev(nlp))["rels_strict_f"])
+        spert.cfg["relation_threshold"] = tenths / 10
+        for docs, found in scored:
+            spert.set_annotations(docs, found)
+        scores[tenths / 10] = float(spert.score(examples)["rels_strict_f"])
     threshold = max(scores, key=lambda each: scores[each])
     return {"threshold": threshold, "rels_strict_f": scores[threshold]}
 
