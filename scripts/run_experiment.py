@@ -8,6 +8,7 @@ passed over, so that an experiment can be interrupted, and runs with different s
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
 
@@ -15,9 +16,13 @@ import spacy
 import srsly
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.scorer import PRFScore
 from spacy.tokens import DocBin
-from spacy.util import minibatch, resolve_dot_names
+from spacy.util import resolve_dot_names
 from wasabi import msg
+
+from spacy_spert.evaluation.decisions import apply_decisions, read_decisions
+from spacy_spert.evaluation.prediction import collect
 
 # Gives the pipeline the sentence marks of the data.
 MARKS_READER = "spacy-spert.Corpus.v1"
@@ -127,19 +132,14 @@ def best_threshold(model: Path, gpu_id: int) -> Dict[str, float]:
     nlp = spacy.load(model)
     config = nlp.config.interpolate()
     (read_dev,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
-    spert: Any = nlp.get_pipe("spert")
-    examples = list(read_dev(nlp))
-    # The threshold counts when annotations are set, not when they are scored, so that all are scored once.
-    scored = []
-    with nlp.select_pipes(disable="spert"):
-        for docs in minibatch(nlp.pipe(example.predicted for example in examples), nlp.batch_size):
-            scored.append((docs, spert.predict(docs)))
+    cfg = nlp.get_pipe("spert").cfg  # type: ignore[attr-defined]
+    scored = collect(nlp, "spert", read_dev(nlp), floor=0.0)
+    decisions = read_decisions(cfg)
     scores = {}
     for tenths in range(11):
-        spert.cfg["relation_threshold"] = tenths / 10
-        for docs, found in scored:
-            spert.set_annotations(docs, found)
-        scores[tenths / 10] = float(spert.score(examples)["rels_strict_f"])
+        applied = apply_decisions(replace(decisions, common=tenths / 10), scored, cfg["symmetric_labels"])
+        right, wrong, missed = scored.relations.count(applied.relations).sum(axis=(0, 1)).tolist()
+        scores[tenths / 10] = PRFScore(tp=right, fp=wrong, fn=missed).fscore
     threshold = max(scores, key=lambda each: scores[each])
     return {"threshold": threshold, "rels_strict_f": scores[threshold]}
 
