@@ -340,13 +340,13 @@ class SpertNetwork(nn.Module):
             for side, pieces in (("first", tokens.first), ("last", tokens.last))
             if pieces is not None
         ]
+        starts = context_terms + edges[0] if edges else context_terms
         n_tokens = len(counts)
         step = max(1, BLOCK_NUMBERS // max(1, n_tokens * self.sizes.width))
         for first, vectors in pool_windows(tokens.vectors, counts.to(tokens.vectors), max_width, self.pooling, step):
             widths = self.width_embedding.weight[first : first + len(vectors), None]
-            terms = context_terms + self.span_head.span_terms(vectors, widths)
+            terms = starts + self.span_head.span_terms(vectors, widths)
             if edges:
-                terms += edges[0]
                 for width, part in enumerate(terms, start=first + 1):
                     part[: max(n_tokens - width + 1, 0)] += edges[1][width - 1 :]
             yield first, self.span_head.score(terms, False)
