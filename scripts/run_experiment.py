@@ -16,13 +16,13 @@ import spacy
 import srsly
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
-from spacy.scorer import PRFScore
 from spacy.tokens import DocBin
 from spacy.util import resolve_dot_names
 from wasabi import msg
 
 from spacy_spert.evaluation.decisions import apply_decisions, read_decisions
 from spacy_spert.evaluation.prediction import collect
+from spacy_spert.evaluation.thresholds import Target
 
 # Gives the pipeline the sentence marks of the data.
 MARKS_READER = "spacy-spert.Corpus.v1"
@@ -138,8 +138,7 @@ def best_threshold(model: Path, gpu_id: int) -> Dict[str, float]:
     scores = {}
     for tenths in range(11):
         applied = apply_decisions(replace(decisions, common=tenths / 10), scored, cfg["symmetric_labels"])
-        right, wrong, missed = scored.relations.count(applied.relations).sum(axis=(0, 1)).tolist()
-        scores[tenths / 10] = PRFScore(tp=right, fp=wrong, fn=missed).fscore
+        (scores[tenths / 10],) = Target().value(scored.relations.count(applied.relations).sum(axis=(0, 1)))
     threshold = max(scores, key=lambda each: scores[each])
     return {"threshold": threshold, "rels_strict_f": scores[threshold]}
 
