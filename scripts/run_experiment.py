@@ -1,8 +1,9 @@
 """Train and score the variants of an experiment over several seeds.
 
 An experiment is a file in experiments/: a config, the number of epochs, settings for all variants (`set`), and the
-variants, each with settings of its own; a variant may also have its own `config` and `epochs`. What is done already is
-passed over, so that an experiment can be interrupted, and runs with different seeds can go side by side.
+variants, each with settings of its own; a variant may also have its own `config` and `epochs`. One that `extends`
+another file beside it has all that is there, with what it says itself. What is done already is passed over, so that an
+experiment can be interrupted, and runs with different seeds can go side by side.
 """
 
 import shutil
@@ -47,8 +48,8 @@ def main(
     Run an experiment. Further options are settings for all variants, as in
     `spacy train`: --paths.encoder encoder.
     """
-    plan = srsly.read_yaml(experiment)
-    common = {**plan.get("set", {}), **parse_config_overrides(ctx.args)}
+    plan = read_experiment(experiment)
+    common = {**plan["set"], **parse_config_overrides(ctx.args)}
     chosen = _split(only) or list(plan["variants"])
     if unknown := sorted(set(chosen) - set(plan["variants"])):
         msg.fail(f"No variant '{unknown[0]}' in {experiment}", f"There are: {list(plan['variants'])}", exits=1)
@@ -71,6 +72,19 @@ def main(
             srsly.write_json(scores, run)
             if not keep_models:
                 shutil.rmtree(model)
+
+
+def read_experiment(path: Path) -> Dict[str, Any]:
+    """Read the file of an experiment, and the one that it extends.
+
+    path (Path): The file.
+    RETURNS (Dict[str, Any]): Its config, epochs, settings for all (`set`) and variants.
+    """
+    plan: Dict[str, Any] = {"set": {}, "variants": {}, **srsly.read_yaml(path)}
+    if "extends" not in plan:
+        return plan
+    extended = read_experiment(path.parent / plan.pop("extends"))
+    return {**extended, **plan, **{part: {**extended[part], **plan[part]} for part in ("set", "variants")}}
 
 
 def schedule(config: str, settings: Dict[str, Any], epochs: int) -> Dict[str, int]:

@@ -43,9 +43,9 @@ def corpus(tmp_path):
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_settings_of_experiments_are_known(path, encoder):
-    plan = srsly.read_yaml(path)
+    plan = runner().read_experiment(path)
     for variant in plan["variants"].values():
-        settings = {"paths.encoder": str(encoder), **plan.get("set", {}), **variant}
+        settings = {"paths.encoder": str(encoder), **plan["set"], **variant}
         assert {"paths.train", "paths.dev"} <= set(settings)
         config, _ = settings.pop("config", plan["config"]), settings.pop("epochs", plan["epochs"])
         settings["paths.encoder"] = str(encoder)
@@ -59,6 +59,20 @@ def test_settings_of_experiments_are_known(path, encoder):
                 section = {key: section[key] for key in value}
             # Older versions of srsly read numbers to their last digit but one.
             assert section == pytest.approx(value), name
+
+
+def test_experiment_has_what_it_extends(tmp_path):
+    plan = {"config": "a.cfg", "epochs": 3, "set": {"a": 1, "b": 1}, "variants": {"one": {"c": 1}, "two": {"c": 2}}}
+    srsly.write_yaml(tmp_path / "first.yml", plan)
+    changed = {"extends": "first.yml", "epochs": 2, "set": {"b": 2, "d": 2}, "variants": {"two": {}, "three": {}}}
+    srsly.write_yaml(tmp_path / "second.yml", changed)
+    srsly.write_yaml(tmp_path / "third.yml", {"extends": "second.yml"})
+    assert runner().read_experiment(tmp_path / "third.yml") == {
+        "config": "a.cfg",
+        "epochs": 2,
+        "set": {"a": 1, "b": 2, "d": 2},
+        "variants": {"one": {"c": 1}, "two": {}, "three": {}},
+    }
 
 
 def test_schedule_follows_from_the_size_of_the_corpus(corpus):

@@ -106,13 +106,19 @@ model_max_length = 512
 
 [components.spert.model]
 @architectures = "spacy-spert.Spert.v1"
+dropout = 0.2
 shapes = true
+
+[components.spert.model.mixer]
+@architectures = "spacy-spert.Convolutions.v1"
+hidden_width = 128
 
 [components.spert.model.tok2vec]
 @architectures = "spacy-spert.WordpieceListener.v1"
 
 [components.spert.model.span_head]
 @architectures = "spacy-spert.SpanHead.v1"
+hidden_width = 64
 edges = true
 
 [components.spert.model.relation_head]
