@@ -42,12 +42,18 @@ def take_sums(rows, starts, ends, mode):
 
 @given(STRETCHES, st.sampled_from([0.0, -torch.inf]))
 @settings(deadline=None, max_examples=40)
-def test_maxima_equal_naive_ones(stretches, empty):
+def test_maxima_and_their_gradients_equal_naive_ones(stretches, empty):
     starts, ends = numpy.asarray(stretches).T
-    rows = make_rows(40)
-    nothing = torch.full_like(rows[0], empty)
-    expected = [rows[start:end].amax(dim=0) if end > start else nothing for start, end in stretches]
-    assert torch.equal(take_maxima(rows, starts, ends, empty), torch.stack(expected))
+    rows, naive_rows = make_rows(40).requires_grad_(), make_rows(40).requires_grad_()
+    nothing = 0.0 * naive_rows[0] + empty
+    naive = torch.stack([naive_rows[start:end].amax(dim=0) if end > start else nothing for start, end in stretches])
+    assert torch.equal(take_maxima(rows.detach(), starts, ends, empty), naive)
+    maxima = take_maxima(rows, starts, ends, empty)
+    assert torch.equal(maxima, naive)
+    weights = make_rows(len(stretches))
+    (maxima * weights).nansum().backward()
+    (naive * weights).nansum().backward()
+    torch.testing.assert_close(rows.grad, naive_rows.grad)
 
 
 @given(STRETCHES, st.sampled_from(["sum", "mean"]))
