@@ -100,7 +100,8 @@ class Maxima:
         levels = numpy.maximum(numpy.frexp(lengths)[1] - 1, 0)
         self.n_levels = int(levels.max(initial=0)) + 1
         # All levels lie one after the other; level n has one row for each stretch of 2 ** n rows.
-        firsts = numpy.cumsum([0, *(n_rows - 2**level + 1 for level in range(self.n_levels))])[levels]
+        self._sizes = [n_rows - 2**level + 1 for level in range(self.n_levels)]
+        firsts = numpy.cumsum([0, *self._sizes])[levels]
         limit = max(n_rows - 1, 0)
         self._first = indices.add(firsts + numpy.minimum(starts, limit))
         self._second = indices.add(firsts + numpy.clip(ends - 2**levels, 0, limit))
@@ -135,9 +136,8 @@ class Maxima:
                 levels.append(torch.maximum(levels[-1][:-step], levels[-1][step:]))
             return torch.cat(levels)
         # Without gradients each level goes where it belongs, which takes half the time.
-        sizes = [len(rows) - 2**level + 1 for level in range(self.n_levels)]
-        table = rows.new_empty(sum(sizes), rows.shape[1])
-        first, *others = table.split(sizes)
+        table = rows.new_empty(sum(self._sizes), rows.shape[1])
+        first, *others = table.split(self._sizes)
         first.copy_(rows)
         for step, last, level in zip(steps, (first, *others), others):
             torch.maximum(last[:-step], last[step:], out=level)
