@@ -36,6 +36,8 @@ from util import (
     train,
 )
 
+from spacy_spert.ml.optimizer import build_adamw
+
 QUICK = {"max_span_width": 4, "model": {"dropout": 0.0, "width_embedding": 8}}
 
 
@@ -453,6 +455,30 @@ def encoder_block(kind, nlp, encoder):
         "pooling": {"@layers": "reduce_mean.v1"},
         "upstream": "*",
     }
+
+
+class TestHeadLearnRate:
+    @pytest.mark.parametrize("rates", [(0.0, 0.01), (0.01, 0.0)], ids=["heads only", "the rest only"])
+    def test_it_is_for_the_heads_of_the_component(self, encoder, rates):
+        """Neither for the transformer, nor for a tok2vec block of the component itself."""
+        nlp = make_nlp(encoder, **QUICK)
+        nlp.add_pipe("spert", name="own", config={**QUICK, "model": {**QUICK["model"], "tok2vec": CNN}})
+        initialize(nlp)
+        before = self.weights(nlp)
+        train(nlp, 3, optimizer=build_adamw(rates[0], head_learn_rate=rates[1], weight_decay=0.0))
+        moved = changed(before, self.weights(nlp))
+        assert {part for part, _ in moved} == ({"spert", "own"} if rates[1] else {"transformer", "block"})
+
+    def weights(self, nlp):
+        parts = {"spert": torch_head(nlp), "own": torch_head(nlp, "own"), "transformer": torch_encoder(nlp)}
+        found = {
+            (part, name): weight.detach().numpy().copy()
+            for part, module in parts.items()
+            for name, weight in module.named_parameters()
+        }
+        for i, node in enumerate(nlp.get_pipe("own").model.walk()):
+            found.update({("block", f"{i} {name}"): node.get_param(name).copy() for name in node.param_names})
+        return found
 
 
 class TestOtherEncoders:

@@ -17,6 +17,7 @@ from spacy_spert.ml.heads import Sizes
 from spacy_spert.ml.network import SpertNetwork
 from spacy_spert.ml.relation_head import build_relation_head, distance_buckets
 from spacy_spert.ml.span_head import build_span_head
+from spacy_spert.sampling import Pairing
 from spacy_spert.sentences import reach_of
 
 WIDTH, N_ENTITIES, N_RELATIONS, MAX_WIDTH = 6, 3, 2, 4
@@ -335,6 +336,20 @@ def test_no_pairs_to_train_on(heads):
     span_logits, pair_logits, _ = make_network(heads=heads)([embeddings], layout, samples)
     assert pair_logits.shape == (0, N_RELATIONS)
     assert len(span_logits) == len(samples.spans)
+
+
+@HEADS
+def test_near_misses_are_chosen_by_the_probability_of_none(heads):
+    embeddings, layout = make_layout()
+    samples = random_samples(layout)
+    pairing = Pairing(negatives=0, near_misses=2, max_none=0.8)
+    span_logits, pair_logits, chosen = make_network(heads=heads, dropout=0.0)([embeddings], layout, samples, pairing)
+    expected, other = (
+        pairing.choose_pairs(samples, span_logits.softmax(dim=1)[:, label].detach().numpy(), layout).pairs.tolist()
+        for label in (0, 1)
+    )
+    assert chosen.pairs.tolist() == expected != other
+    assert len(pair_logits) == len(expected) > len(samples.pairs)
 
 
 @HEADS
