@@ -30,7 +30,7 @@ def main(
     plot: Annotated[Optional[Path], typer.Option(help="PNG file for a plot of negatives against F1")] = None,
     pool: Annotated[bool, typer.Option(help="Sum all variants up as one, as for folds")] = False,
     baseline: Annotated[
-        Optional[str], typer.Option(help="Variant to compare all others with, over the seeds that both have")
+        Optional[List[str]], typer.Option(help="Variants to compare all others with, over the seeds that both have")
     ] = None,
     bars: Annotated[Optional[Path], typer.Option(help="PNG file for a plot of the strict F1 of all variants")] = None,
 ) -> None:
@@ -44,15 +44,15 @@ def main(
     for run in runs:
         variants.setdefault(folder.name if pool else run["variant"], []).append(run)
     # The plain model first, the numbers of negatives last and in their order.
-    first = baseline or "full"
+    baselines = baseline or []
+    first = baselines or ["full"]
     order = {
-        name: (name != first, name.startswith("negatives-"), _negatives(runs[0]), name)
+        name: (name not in first, name.startswith("negatives-"), _negatives(runs[0]), name)
         for name, runs in variants.items()
     }
     variants = {name: variants[name] for name in sorted(variants, key=lambda name: order[name])}
     table = markdown(variants)
-    if baseline is not None:
-        table += "\n\n" + compare(variants, baseline)
+    table = "\n\n".join([table, *(compare(variants, name) for name in baselines)])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(f"{NOTE}\n\n{table}\n", encoding="utf8")
     srsly.write_json(output.with_suffix(".json"), [_short(run) for run in runs])
@@ -89,21 +89,22 @@ def compare(variants: Dict[str, List[Dict[str, Any]]], baseline: str) -> str:
     variants (Dict[str, List[Dict[str, Any]]]): The runs of each variant.
     baseline (str): The one to compare with.
     RETURNS (str): One line for each other variant, as Markdown: mean difference, and its 95 % interval by Student's t.
+        At the end strict F1 with the best threshold of both, and with that of the baseline only.
     """
     if baseline not in variants:
         msg.fail(f"No runs of '{baseline}'. There are: {list(variants)}", exits=1)
     columns = {key: COLUMNS[key] for key in ("spans_spert_f", "rels_f", STRICT)}
     lines = [f"Difference to {baseline}, seed by seed: mean, and 95 % interval.", ""]
-    lines += ["| | seeds | " + " | ".join(columns.values()) + " | strict, best threshold |"]
-    lines += ["| --- " * (len(columns) + 3) + "|"]
+    titles = [*columns.values(), "strict, best threshold of both", f"strict, best threshold of {baseline}"]
+    lines += ["| | seeds | " + " | ".join(titles) + " |", "| --- " * (len(titles) + 2) + "|"]
     scores = {name: {run["seed"]: _strict_and_others(run) for run in runs} for name, runs in variants.items()}
     for name, by_seed in scores.items():
         seeds = sorted(by_seed.keys() & scores[baseline].keys())
         if name == baseline or not seeds:
             continue
         cells = []
-        for key in (*columns, "best"):
-            pairs = [(by_seed[seed][key], scores[baseline][seed][key]) for seed in seeds]
+        for key, base in (*((key, key) for key in columns), ("best", "best"), (STRICT, "best")):
+            pairs = [(by_seed[seed][key], scores[baseline][seed][base]) for seed in seeds]
             known = [100 * (one - other) for one, other in pairs if one is not None and other is not None]
             cells.append(mean_and_interval(known) if len(known) == len(pairs) else "")
         lines.append(f"| {name} | {len(seeds)} | " + " | ".join(cells) + " |")
@@ -124,7 +125,7 @@ def _strict_and_others(run: Dict[str, Any]) -> Dict[str, Optional[float]]:
 
 
 def draw_bars(variants: Dict[str, List[Dict[str, Any]]], path: Path) -> None:
-    """Draw the strict F1 of all variants: a bar for the mean, a point for each run.
+    """Draw the strict F1 of all variants, the best one at the top: a bar for the mean, a point for each run.
 
     variants (Dict[str, List[Dict[str, Any]]]): The runs of each variant.
     path (Path): PNG file to write.
@@ -134,8 +135,9 @@ def draw_bars(variants: Dict[str, List[Dict[str, Any]]], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    names = list(variants)[::-1]
-    values = [[100 * run["scores"][STRICT] for run in variants[name]] for name in names]
+    scores = {name: [100 * run["scores"][STRICT] for run in runs] for name, runs in variants.items()}
+    names = sorted(scores, key=lambda name: statistics.mean(scores[name]))
+    values = [scores[name] for name in names]
     figure, axes = pyplot.subplots(figsize=(7, 0.6 + 0.35 * len(names)))
     axes.barh(names, [statistics.mean(each) for each in values], color="#9db7d5")
     for i, each in enumerate(values):
