@@ -2,8 +2,8 @@
 
 Everything reads one flat array of wordpiece embeddings without padding. The terms of a sentence, a token, a window, a
 head or a tail are computed once and only added for each candidate. Spans are looked for in blocks of tokens and pairs
-scored in blocks of heads, so that their memory does not grow with a document; what goes to the device or comes back does so
-in few copies, whatever the number of blocks.
+scored in blocks of heads, so that their memory does not grow with a document; what goes to the device or comes back
+does so in few copies, whatever the number of blocks.
 """
 
 from dataclasses import replace
