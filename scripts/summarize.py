@@ -43,16 +43,20 @@ def main(
     variants: Dict[str, List[Dict[str, Any]]] = {}
     for run in runs:
         variants.setdefault(folder.name if pool else run["variant"], []).append(run)
-    # The plain model first, the numbers of negatives last and in their order.
+    # The baselines or the plain model first, the numbers of negatives last and in their order.
     baselines = baseline or []
     first = baselines or ["full"]
     order = {
-        name: (name not in first, name.startswith("negatives-"), _negatives(runs[0]), name)
+        name: (
+            first.index(name) if name in first else len(first),
+            name.startswith("negatives-"),
+            _negatives(runs[0]),
+            name,
+        )
         for name, runs in variants.items()
     }
     variants = {name: variants[name] for name in sorted(variants, key=lambda name: order[name])}
-    table = markdown(variants)
-    table = "\n\n".join([table, *(compare(variants, name) for name in baselines)])
+    table = "\n\n".join([markdown(variants), *(compare(variants, name) for name in baselines)])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(f"{NOTE}\n\n{table}\n", encoding="utf8")
     srsly.write_json(output.with_suffix(".json"), [_short(run) for run in runs])

@@ -46,12 +46,16 @@ def encoder_gradients(nlp):
     return {name: weight.grad.numpy().copy() for name, weight in named if weight.grad is not None}
 
 
+def weights_of(module):
+    return {name: weight.detach().numpy().copy() for name, weight in module.named_parameters()}
+
+
 def encoder_weights(nlp):
-    return {name: weight.detach().numpy().copy() for name, weight in torch_encoder(nlp).named_parameters()}
+    return weights_of(torch_encoder(nlp))
 
 
 def head_weights(nlp):
-    return {name: weight.detach().numpy().copy() for name, weight in torch_head(nlp).named_parameters()}
+    return weights_of(torch_head(nlp))
 
 
 def changed(before, after):
@@ -471,11 +475,7 @@ class TestHeadLearnRate:
 
     def weights(self, nlp):
         parts = {"spert": torch_head(nlp), "own": torch_head(nlp, "own"), "transformer": torch_encoder(nlp)}
-        found = {
-            (part, name): weight.detach().numpy().copy()
-            for part, module in parts.items()
-            for name, weight in module.named_parameters()
-        }
+        found = {(part, name): weight for part, module in parts.items() for name, weight in weights_of(module).items()}
         for i, node in enumerate(nlp.get_pipe("own").model.walk()):
             found.update({("block", f"{i} {name}"): node.get_param(name).copy() for name in node.param_names})
         return found
