@@ -110,7 +110,7 @@ dropout = 0.2
 shapes = true
 
 [components.spert.model.mixer]
-@architectures = "spacy-spert.Convolutions.v1"
+@architectures = "spacy-spert.BiLSTM.v1"
 hidden_width = 128
 
 [components.spert.model.tok2vec]
