@@ -1,5 +1,6 @@
 """Layers between the encoder and the heads, in which the wordpieces of a sentence see their neighbours once more."""
 
+import warnings
 from functools import partial
 from typing import Callable, Optional, Protocol, cast
 
@@ -13,6 +14,10 @@ from .arrays import Ints
 from .candidates import ranges
 from .heads import Sizes
 from .pooling import Indices
+
+# cuDNN makes one piece of an LSTM's weights at each call, after a first update. They can't be moved into one, as the
+# optimizer steps the arrays that it was given; and they are small.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
 class Mixer(Protocol):
@@ -76,18 +81,9 @@ class BiLstm(nn.Module):
         packed_rows, rows = indices.add(order), indices.add(numpy.argsort(order))
         indices.upload(pieces.device)
         inputs = nn.functional.dropout(pieces, self.dropout, is_train).index_select(0, indices[packed_rows])
-        self._join_weights()
         states, _ = self.lstm(PackedSequence(inputs, torch.from_numpy(numpy.bincount(steps))))
         mixed = self.output(nn.functional.dropout(states.data, self.dropout, is_train))
         return pieces + mixed.index_select(0, indices[rows])
-
-    def _join_weights(self) -> None:
-        """Make one piece of memory of the weights, as cuDNN wants them: an update makes several of it."""
-        pieces = {weight.untyped_storage().data_ptr() for weight in self.lstm.parameters()}
-        if len(pieces) > 1:
-            # What is made in inference mode could not be trained any more. Does nothing on the CPU.
-            with torch.inference_mode(False):
-                self.lstm.flatten_parameters()
 
 
 class Convolutions(nn.Module):
