@@ -1,9 +1,10 @@
 """Train and score the variants of an experiment over several seeds.
 
 An experiment is a file in experiments/: a config, the number of epochs, settings for all variants (`set`), and the
-variants, each with settings of its own; a variant may also have its own `config` and `epochs`. One that `extends`
-another file beside it has all that is there, with what it says itself. What is done already is passed over, so that an
-experiment can be interrupted, and runs with different seeds can go side by side.
+variants, each with settings of its own; a variant may also have its own `config` and `epochs`, and a `warmup`: the
+share of the steps in which the rates rise, by default a tenth. A file that `extends` another one beside it has all that
+is there, with what it says itself. What is done already is passed over, so that an experiment can be interrupted, and
+runs with different seeds can go side by side.
 """
 
 import shutil
@@ -56,7 +57,8 @@ def main(
     for name in chosen:
         settings = {**common, **plan["variants"][name]}
         config = settings.pop("config", plan["config"])
-        settings.update(schedule(config, settings, epochs or settings.pop("epochs", plan["epochs"])))
+        n_epochs, warmup = settings.pop("epochs", plan["epochs"]), settings.pop("warmup", 0.1)
+        settings.update(schedule(config, settings, epochs or n_epochs, warmup))
         for seed in _split(seeds):
             run_name = f"{name}_{seed}"
             scores = metrics / experiment.stem / f"{run_name}.json"
@@ -87,12 +89,13 @@ def read_experiment(path: Path) -> Dict[str, Any]:
     return {**extended, **plan, **{part: {**extended[part], **plan[part]} for part in ("set", "variants")}}
 
 
-def schedule(config: str, settings: Dict[str, Any], epochs: int) -> Dict[str, int]:
-    """The settings that depend on the size of the corpus: steps, warm-up over the first tenth, scores at the end.
+def schedule(config: str, settings: Dict[str, Any], epochs: int, warmup: float = 0.1) -> Dict[str, int]:
+    """The settings that depend on the size of the corpus: steps, warm-up over the first of them, scores at the end.
 
     config (str): Path of the config.
     settings (Dict[str, Any]): Settings that replace those of the config.
     epochs (int): How often to go through the corpus.
+    warmup (float): Share of the steps in which the rates rise.
     RETURNS (Dict[str, int]): The settings.
     """
     training = spacy.util.load_config(config, overrides=settings)["training"]
@@ -103,7 +106,7 @@ def schedule(config: str, settings: Dict[str, Any], epochs: int) -> Dict[str, in
     for rate in ("learn_rate", "head_learn_rate"):
         if training["optimizer"].get(rate) is not None:
             found[f"training.optimizer.{rate}.total_steps"] = steps
-            found[f"training.optimizer.{rate}.warmup_steps"] = steps // 10
+            found[f"training.optimizer.{rate}.warmup_steps"] = int(steps * warmup)
     return found
 
 

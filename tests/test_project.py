@@ -47,7 +47,8 @@ def test_settings_of_experiments_are_known(path, encoder):
     for variant in plan["variants"].values():
         settings = {"paths.encoder": str(encoder), **plan["set"], **variant}
         assert {"paths.train", "paths.dev"} <= set(settings)
-        config, _ = settings.pop("config", plan["config"]), settings.pop("epochs", plan["epochs"])
+        config = settings.pop("config", plan["config"])
+        assert settings.pop("epochs", plan["epochs"]) >= 1 and 0.0 <= settings.pop("warmup", 0.1) < 1.0
         settings["paths.encoder"] = str(encoder)
         nlp = load_model_from_config(load_config(ROOT / config, overrides=settings, interpolate=True), validate=True)
         for name, value in settings.items():
@@ -75,13 +76,14 @@ def test_experiment_has_what_it_extends(tmp_path):
     }
 
 
-def test_schedule_follows_from_the_size_of_the_corpus(corpus):
+@pytest.mark.parametrize("warmup, warmup_steps", [([], 6), ([0.25], 15), ([0.0], 0)])
+def test_schedule_follows_from_the_size_of_the_corpus(corpus, warmup, warmup_steps):
     settings = {"paths.train": str(corpus), "training.batcher.size": 3}
-    assert script("run_experiment").schedule(str(ROOT / "configs" / "spert.cfg"), settings, 20) == {
+    assert script("run_experiment").schedule(str(ROOT / "configs" / "spert.cfg"), settings, 20, *warmup) == {
         "training.max_steps": 60,
         "training.eval_frequency": 60,
         "training.optimizer.learn_rate.total_steps": 60,
-        "training.optimizer.learn_rate.warmup_steps": 6,
+        "training.optimizer.learn_rate.warmup_steps": warmup_steps,
     }
 
 
@@ -90,7 +92,7 @@ def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus,
         "config": str(ROOT / "configs" / "spert.cfg"),
         "epochs": 9,
         "set": {"paths.train": str(corpus), "paths.dev": str(corpus), "corpora.dev.@readers": "spacy-spert.Corpus.v1"},
-        "variants": {"plus": {"config": str(ROOT / "configs" / "spert_plus_small.cfg"), "epochs": 1}},
+        "variants": {"plus": {"config": str(ROOT / "configs" / "spert_plus_small.cfg"), "epochs": 1, "warmup": 0.5}},
     }
     srsly.write_yaml(tmp_path / "tiny.yml", plan)
     options = ["tiny.yml", "--thresholds", "--paths.encoder", encoder]
@@ -101,6 +103,7 @@ def test_variant_has_a_config_of_its_own_and_its_threshold_is_looked_for(corpus,
     run = json.loads((tmp_path / "metrics" / "tiny" / "plus_1.json").read_text(encoding="utf8"))
     steps = run["settings"]["training.max_steps"]
     assert run["settings"]["training.optimizer.head_learn_rate.total_steps"] == steps < 9
+    assert run["settings"]["training.optimizer.head_learn_rate.warmup_steps"] == steps // 2
     assert run["config"].endswith("spert_plus_small.cfg")
     # As the reader gives the pipeline the marks.
     assert run["scores"]["settings"]["given_sentences"] is True

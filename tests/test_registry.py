@@ -1,9 +1,11 @@
 """What the package declares to spaCy, and what that costs."""
 
+import inspect
 import json
 import subprocess
 import sys
 from importlib.metadata import distribution
+from pathlib import Path
 
 import forked
 import pytest
@@ -13,6 +15,9 @@ from spacy.language import Language
 import spacy_spert
 from spacy_spert.formats import format_names, readers, writers
 from spacy_spert.formats.registry import records
+from spacy_spert.ml.optimizer import build_adamw
+from spacy_spert.ml.relation_head import build_relation_head
+from spacy_spert.ml.span_head import build_span_head
 from spacy_spert.pipeline import Spert
 
 # Group of entry points: the registry that spaCy resolves its names with.
@@ -117,18 +122,51 @@ def test_default_config():
 
 def test_default_values_are_those_of_the_paper():
     config = spacy.blank("xx").get_factory_meta("spert").default_config
-    values = {name: config[name] for name in ("max_span_width", "relation_threshold", "negative_spans")}
-    assert values == {"max_span_width": 10, "relation_threshold": 0.4, "negative_spans": 100}
-    names = ("width_embedding", "dropout", "context", "pooling", "mixer", "shapes")
-    expected = {
-        "width_embedding": 25,
-        "dropout": 0.1,
-        "context": "localized",
-        "pooling": "max",
-        "mixer": None,
-        "shapes": False,
+    in_paper = {
+        "task": "joint",
+        "max_span_width": 10,
+        "relation_threshold": 0.4,
+        "negative_spans": 100,
+        "negative_relations": 100,
+        "negative_sampling": "strong",
+        "relation_scope": "sentence",
     }
-    assert {name: config["model"][name] for name in names} == expected
+    # What the paper does not have is off.
+    off = {
+        "near_misses": 0,
+        "boundary_smoothing": 0.0,
+        "consistency": 0.0,
+        "pairing_threshold": None,
+        "relation_types": None,
+        "calibration": None,
+        "entity_thresholds": [],
+        "relation_thresholds": [],
+        "symmetric_labels": [],
+    }
+    assert {name: config[name] for name in (*in_paper, *off)} == {**in_paper, **off}
+    in_paper = {"width_embedding": 25, "dropout": 0.1, "context": "localized", "pooling": "max"}
+    off = {"mixer": None, "shapes": False}
+    assert {name: config["model"][name] for name in (*in_paper, *off)} == {**in_paper, **off}
+    for head, builder in (("span_head", build_span_head), ("relation_head", build_relation_head)):
+        off = {name: value.default for name, value in inspect.signature(builder).parameters.items()}
+        assert not any(off.values())
+        block = dict(config["model"][head])
+        block.pop("@architectures")
+        assert block == {name: off[name] for name in block}
+    optimizer = inspect.signature(build_adamw).parameters
+    assert [optimizer[name].default for name in ("head_learn_rate", "averages_decay")] == [None, 0.0]
+
+
+@pytest.mark.parametrize("name", ["spert", "spert_tok2vec"])
+def test_config_of_the_paper_changes_no_setting_of_the_component(name):
+    config = spacy.util.load_config(Path(__file__).parents[1] / "configs" / f"{name}.cfg")
+    default = spacy.blank("xx").get_factory_meta("spert").default_config
+    block = config["components"]["spert"]
+    model = block.pop("model")
+    block.pop("scorer")
+    assert {**default, **block, "factory": "spert"} == {**default, "factory": "spert"}
+    settings = {key: value for key, value in model.items() if key != "tok2vec"}
+    assert settings == {key: default["model"][key] for key in settings}
 
 
 def test_default_score_weights():

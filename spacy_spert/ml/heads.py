@@ -6,6 +6,8 @@ from typing import Dict, NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
+from ..errors import Errors
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -25,6 +27,31 @@ class Sizes:
     max_span_width: int
     width_embedding: int = 25
     dropout: float = 0.1
+
+
+def check_size(setting: str, size: int, least: int = 1) -> None:
+    """Make sure that a width, or another size, can be had.
+
+    setting (str): Its name, for the message.
+    size (int): Its value.
+    least (int): The lowest that there may be.
+    RAISES (ValueError): If it is below that.
+    """
+    if size < least:
+        expected = f"at least {least}"
+        raise ValueError(Errors.S031.format(setting=setting, name="spert", expected=expected, value=size))
+
+
+def check_dropout(setting: str, dropout: Optional[float]) -> None:
+    """Make sure that a dropout leaves something to learn from.
+
+    setting (str): Its name, for the message.
+    dropout (Optional[float]): Its value; None for another's.
+    RAISES (ValueError): If it is not from 0 to below 1.
+    """
+    if dropout is not None and not 0.0 <= dropout < 1.0:
+        expected = "at least 0 and below 1"
+        raise ValueError(Errors.S031.format(setting=setting, name="spert", expected=expected, value=dropout))
 
 
 class SpanFeatures(NamedTuple):

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ..errors import Errors
 from .arrays import Ints
 from .candidates import ranges
-from .heads import Sizes
+from .heads import Sizes, check_dropout, check_size
 from .pooling import Indices
 
 # cuDNN makes one piece of an LSTM's weights at each call, after a first update. They can't be moved into one, as the
@@ -44,7 +43,8 @@ def build_bilstm(hidden_width: int = 256, dropout: Optional[float] = None) -> Mi
     RETURNS (Callable[[Sizes], Mixer]): Makes the mixer, when the sizes are known.
     RAISES (ValueError): If a setting is out of range.
     """
-    _check(hidden_width=hidden_width, dropout=dropout)
+    check_size("mixer.hidden_width", hidden_width)
+    check_dropout("mixer.dropout", dropout)
     # No closure: a pipeline must be picklable, for workers that are not forked.
     return partial(BiLstm, hidden_width=hidden_width, dropout=dropout)
 
@@ -58,7 +58,9 @@ def build_convolutions(hidden_width: int = 256, window: int = 1, dropout: Option
     RETURNS (Callable[[Sizes], Mixer]): Makes the mixer, when the sizes are known.
     RAISES (ValueError): If a setting is out of range.
     """
-    _check(hidden_width=hidden_width, window=window, dropout=dropout)
+    check_size("mixer.hidden_width", hidden_width)
+    check_size("mixer.window", window)
+    check_dropout("mixer.dropout", dropout)
     return partial(Convolutions, hidden_width=hidden_width, window=window, dropout=dropout)
 
 
@@ -115,13 +117,3 @@ class Convolutions(nn.Module):
         """Each row with its neighbours side by side."""
         padded = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
         return padded.index_select(0, neighbours).reshape(len(rows), -1)
-
-
-def _check(dropout: Optional[float], **sizes: int) -> None:
-    for setting, value in sizes.items():
-        if value < 1:
-            text = Errors.S031.format(setting=f"mixer.{setting}", name="spert", expected="at least 1", value=value)
-            raise ValueError(text)
-    if dropout is not None and not 0.0 <= dropout < 1.0:
-        expected = "at least 0 and below 1"
-        raise ValueError(Errors.S031.format(setting="mixer.dropout", name="spert", expected=expected, value=dropout))

@@ -12,7 +12,7 @@ from ..sampling import Pairing
 from .arrays import Given, Layout, Samples, Scores, no_ints, no_rows
 from .encoders import get_gradients, get_layout, predict_in_batches
 from .encoders.transformer import as_wordpiece_layer, is_listener
-from .heads import Sizes
+from .heads import Sizes, check_dropout, check_size
 from .listeners import check_listeners
 from .mixer import MixerBuilder
 from .network import SpertNetwork
@@ -91,11 +91,11 @@ def build_spert(
     for setting, value, holds, expected in (
         ("context", context, context in get_args(ContextT), f"one of {get_args(ContextT)}"),
         ("pooling", pooling, pooling in get_args(PoolingT), f"one of {get_args(PoolingT)}"),
-        ("width_embedding", width_embedding, width_embedding >= 1, "at least 1"),
-        ("dropout", dropout, 0.0 <= dropout < 1.0, "at least 0 and below 1"),
     ):
         if not holds:
             raise ValueError(Errors.S031.format(setting=setting, name="spert", expected=expected, value=value))
+    check_size("width_embedding", width_embedding)
+    check_dropout("dropout", dropout)
     tok2vec = as_wordpiece_layer(tok2vec)
     return Model(
         "spert",

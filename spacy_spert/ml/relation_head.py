@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import Errors
 from .arrays import Ints
-from .heads import ConcatLinear, Output, Sizes, SpanFeatures
+from .heads import ConcatLinear, Output, Sizes, SpanFeatures, check_dropout, check_size
 
 RelationHeadBuilder = Callable[[Sizes], "RelationHead"]
 
@@ -40,9 +40,13 @@ def build_relation_head(
     edges (bool): Whether the first and the last wordpiece of head and tail stand beside the pooled ones.
     inverse (bool): Whether a pair is also scored the other way round, as what is related by the inverse of each label;
         both scores are added up. Needs a hidden layer, as a linear one would only be written as a sum of two.
-    RAISES (ValueError): If `inverse` comes without a hidden layer.
+    RAISES (ValueError): If a setting is out of range, or if `inverse` comes without a hidden layer.
     RETURNS (Callable[[Sizes], RelationHead]): Makes the head, when the sizes are known.
     """
+    check_size("relation_head.hidden_width", hidden_width, 0)
+    check_size("relation_head.distance", distance, 0)
+    check_dropout("relation_head.dropout", dropout)
+    check_dropout("relation_head.logit_dropout", logit_dropout)
     if inverse and not hidden_width:
         raise ValueError(Errors.S112)
     # No closure: a pipeline must be picklable, for workers that are not forked.

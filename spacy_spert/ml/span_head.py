@@ -5,7 +5,7 @@ from typing import Callable, Dict, Optional
 
 from torch import Tensor, nn
 
-from .heads import ConcatLinear, Output, Sizes, SpanFeatures
+from .heads import ConcatLinear, Output, Sizes, SpanFeatures, check_dropout, check_size
 
 SpanHeadBuilder = Callable[[Sizes], "SpanHead"]
 
@@ -19,9 +19,12 @@ def build_span_head(
     dropout (Optional[float]): Dropout of the input and of the hidden layer; by default the model's.
     logit_dropout (float): Dropout of the logits in training.
     edges (bool): Whether the first and the last wordpiece stand beside the pooled ones.
+    RAISES (ValueError): If a setting is out of range.
     RETURNS (Callable[[Sizes], SpanHead]): Makes the head, when the sizes are known.
     """
-
+    check_size("span_head.hidden_width", hidden_width, 0)
+    check_dropout("span_head.dropout", dropout)
+    check_dropout("span_head.logit_dropout", logit_dropout)
     # No closure: a pipeline must be picklable, for workers that are not forked.
     return partial(SpanHead, hidden_width=hidden_width, dropout=dropout, logit_dropout=logit_dropout, edges=edges)
 

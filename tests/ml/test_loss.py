@@ -5,8 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thinc.api import NumpyOps
 
+from spacy_spert.ml.arrays import Samples
 from spacy_spert.ml.loss import (
+    joint_loss,
     relation_consistency,
     relation_loss,
     sigmoid,
@@ -227,3 +230,25 @@ def test_consistency_of_nothing(consistency):
     loss, *gradients = consistency(nothing, nothing)
     assert loss == 0.0
     assert [gradient.shape for gradient in gradients] == [(0, 3), (0, 3)]
+
+
+# All of it
+
+
+@pytest.mark.parametrize("given_labels", [False, True])
+@pytest.mark.parametrize("smoothing, consistency", [(0.0, 0.0), (0.2, 0.0), (0.0, 0.7), (0.2, 0.7)])
+def test_gradients_of_the_joint_loss(given_labels, smoothing, consistency):
+    passes = 2 if consistency else 1
+    spans = numpy.asarray([[0, 1], [0, 2], [1, 3], [4, 5]])
+    pairs, pair_labels = numpy.asarray([[0, 2], [2, 0]]), floats([1.0, 0.0], [0.0, 0.0])
+    samples = Samples(spans, numpy.asarray([2, 0, 1, 0]), numpy.ones(4, dtype=bool), pairs, pair_labels, given_labels)
+    logits = random_logits(0, passes * len(spans), 3), random_logits(1, passes * len(pairs), 2)
+
+    def loss(*logits):
+        options = {"boundary_smoothing": smoothing, "consistency": consistency}
+        return joint_loss(NumpyOps(), *logits, samples, **options)
+
+    _, (d_spans, d_pairs) = loss(*logits)
+    assert d_spans == pytest.approx(numeric_gradient(lambda x: loss(x, logits[1])[0], logits[0]), abs=1e-7)
+    assert d_pairs == pytest.approx(numeric_gradient(lambda x: loss(logits[0], x)[0], logits[1]), abs=1e-7)
+    assert d_pairs.any() and bool(d_spans.any()) != given_labels

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.measure import peak_memory
 from spacy_spert.decoding import Decoder
 from spacy_spert.ml import network as network_module
 from spacy_spert.ml import pooling
@@ -83,15 +84,15 @@ def make_layout(sentences=SENTENCES, specials="one", seed=0, documents=(0,)):
     return torch.from_numpy(rng.normal(size=(len(rows), WIDTH))), layout
 
 
-def random_samples(layout, seed=0, n_spans=25, n_pairs=30):
-    """Spans in one sentence each, some wider than the limit, and pairs of spans of the same sentence."""
+def random_samples(layout, seed=0, n_spans=25, n_pairs=30, across=False):
+    """Spans in one sentence each, some wider than the limit, and pairs of spans of the same sentence, or of any."""
     rng = numpy.random.default_rng(seed)
     spans = []
     for start, end in zip(layout.sentences[:-1], layout.sentences[1:]):
         spans.extend((all_spans(end - start, MAX_WIDTH + 2) + start).tolist())
     spans = numpy.asarray(spans)[rng.integers(0, len(spans), n_spans)]
     owners = layout.sentence_of(spans[:, 0])
-    pairs = [(i, j) for i in range(n_spans) for j in range(n_spans) if i != j and owners[i] == owners[j]]
+    pairs = [(i, j) for i in range(n_spans) for j in range(n_spans) if i != j and (across or owners[i] == owners[j])]
     pairs = numpy.asarray(pairs).reshape(-1, 2)
     pairs = pairs[rng.permutation(len(pairs))[:n_pairs]]
     labels = numpy.zeros((len(pairs), N_RELATIONS), dtype="float32")
@@ -308,14 +309,15 @@ def gradients(network, embeddings, logits, seed):
     *ANY_OF_EACH,
     st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=7), min_size=1, max_size=3),
     st.integers(0, 1000),
+    st.booleans(),
 )
-@settings(deadline=None, max_examples=25)
-def test_gradients_equal_those_of_the_plain_formula(context, pooling, specials, heads, sentences, seed):
+@settings(deadline=None, max_examples=40)
+def test_gradients_equal_those_of_the_plain_formula(context, pooling, specials, heads, sentences, seed, across):
     sentences = [*sentences, [1, 2, 1]]
     network = make_network(seed, context=context, pooling=pooling, heads=heads, dropout=0.0)
     embeddings, layout = make_layout(sentences, specials, seed)
     embeddings.requires_grad_()
-    samples = random_samples(layout, seed, n_spans=12, n_pairs=8)
+    samples = random_samples(layout, seed, n_spans=12, n_pairs=8, across=across)
     if not len(samples.pairs):
         return
     found = gradients(network, embeddings, network([embeddings], layout, samples)[:2], seed)
@@ -394,6 +396,43 @@ def test_dropout_of_logits():
     logits = network([embeddings], layout, random_samples(layout))
     for part in logits[:2]:
         assert 0.2 < (part == 0.0).double().mean() < 0.8
+    # Nothing flows through what is dropped, and twice as much through the rest.
+    (gradient,) = torch.autograd.grad(logits[0].sum(), [network.span_head.layer.bias])
+    torch.testing.assert_close(gradient, 2.0 * (logits[0] != 0.0).sum(dim=0).double())
+    same(search(network, embeddings, layout), search(network, embeddings, layout))
+    encoded = network.encode([embeddings], layout)
+    assert (network.classify(encoded, random_samples(layout).spans, is_train=False)[1] != 0.0).all()
+
+
+@pytest.mark.parametrize("spans, pairs", [(0.5, 0.0), (0.0, 0.5), (None, 0.0), (0.0, None)])
+def test_heads_have_a_dropout_of_their_own(spans, pairs):
+    """In place of the model's, which stands in for None."""
+    embeddings, layout = make_layout()
+    samples = random_samples(layout)
+    sizes = Sizes(WIDTH, N_ENTITIES, N_RELATIONS, MAX_WIDTH, 5, dropout=0.5)
+    # Without label features: they would hand the spans' dropout on to the pairs.
+    relation_head = build_relation_head(**{**RICH_PAIRS, "dropout": pairs, "labels": False})
+    network = SpertNetwork(sizes, build_span_head(**RICH_SPANS, dropout=spans), relation_head).double()
+    one, two = (network([embeddings], layout, samples)[:2] for _ in range(2))
+    assert torch.equal(one[0], two[0]) is (spans == 0.0)
+    assert torch.equal(one[1], two[1]) is (pairs == 0.0)
+
+
+@pytest.mark.parametrize(
+    "build, name, setting, value",
+    [
+        (build_span_head, "span_head", "hidden_width", -3),
+        (build_span_head, "span_head", "dropout", 1.0),
+        (build_span_head, "span_head", "logit_dropout", 1.5),
+        (build_relation_head, "relation_head", "hidden_width", -1),
+        (build_relation_head, "relation_head", "distance", -1),
+        (build_relation_head, "relation_head", "dropout", -0.1),
+        (build_relation_head, "relation_head", "logit_dropout", 1.0),
+    ],
+)
+def test_settings_of_heads_out_of_range(build, name, setting, value):
+    with pytest.raises(ValueError, match=rf"\[S031\] Setting {name}.{setting} .* must be at least 0.*, got: {value}"):
+        build(**{setting: value})
 
 
 # Prediction
@@ -458,6 +497,21 @@ def test_search_within_a_wider_scope_equals_the_plain_formula(monkeypatch, conte
     owners = layout.sentence_of(layout.visible(scores.spans)[:, 0])[scores.pairs]
     assert (owners[:, 0] != owners[:, 1]).sum() > 10
     assert ((owners > 0).all(axis=1) | (owners == 0).all(axis=1)).all()
+
+
+@torch.no_grad()
+def test_memory_within_a_document():
+    """It grows with the document, not with its square, as long as the distance of relations has a limit."""
+    network = make_network(heads="inverse")
+    network.span_head.output_layer.bias[0] -= 3.0
+    peaks, n_pairs = [], []
+    for n_sentences in (100, 200):
+        embeddings, layout = make_layout([[1, 2, 1, 1, 1]] * n_sentences)
+        task = {"relation_scope": "document", "max_relation_distance": 12}
+        n_pairs.append(len(search(network, embeddings, layout, **task).pairs))
+        peaks.append(peak_memory(lambda: search(network, embeddings, layout, **task)))  # noqa: B023
+    assert n_pairs[0] > 5000
+    assert max(peaks[1] / peaks[0], n_pairs[1] / n_pairs[0]) < 2.3
 
 
 @POOLINGS
