@@ -49,7 +49,7 @@ PAIRING = 0.3
 # Tokens that a transformer reads at a time. Wordpieces are more.
 WINDOW = 256
 # Learning rates of transformer and heads by the transformer's size. Those of large ones are what is usual, the others
-# were measured.
+# were trained with.
 RATES = {"small": (1e-4, 1e-3), "base": (5e-5, 5e-4), "large": (2e-5, 2e-4)}
 
 
